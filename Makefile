@@ -9,7 +9,7 @@ MAKEFLAGS += --no-builtin-rules
 
 # A test's seconds; what the emulated PC loads: bivisor (our module) or stock (kvm_amd), to compare with.
 FUZZ_SECONDS ?= 5
-MODULE ?= bivisor
+MODULE ?= $(if $(wildcard hosts/linux/Kbuild),bivisor,stock)
 DESTDIR ?=
 BUILD := build
 export MODULE
