@@ -70,9 +70,10 @@ static void do_x2apic_id(void)
 	rdmsr(MSR_X2APIC + APIC_ID / 16);
 }
 
-static void do_x2apic_tpr(void)
+/* Not the TPR: QEMU asks to be told of its writes. */
+static void do_x2apic_lvt(void)
 {
-	wrmsr(MSR_X2APIC + APIC_TPR / 16, 0);
+	wrmsr(MSR_X2APIC + APIC_LVT_ERROR / 16, LVT_MASKED);
 }
 
 static void do_xapic_id(void)
@@ -80,9 +81,9 @@ static void do_xapic_id(void)
 	mmio_read32(APIC_PAGE + APIC_ID);
 }
 
-static void do_xapic_tpr(void)
+static void do_xapic_lvt(void)
 {
-	mmio_write32(APIC_PAGE + APIC_TPR, 0);
+	mmio_write32(APIC_PAGE + APIC_LVT_ERROR, LVT_MASKED);
 }
 
 static void do_ioapic(void)
@@ -258,7 +259,7 @@ static const struct row rows_1[] = {
 	{ "wrmsr-tsc-adjust", do_wrmsr, NULL, NULL },
 	{ "rdmsr-apic-base", do_rdmsr_apic_base, NULL, NULL },
 	{ "rdmsr-x2apic-id", do_x2apic_id, begin_x2, end_x2 },
-	{ "wrmsr-x2apic-tpr", do_x2apic_tpr, begin_x2, end_x2 },
+	{ "wrmsr-x2apic-lvt", do_x2apic_lvt, begin_x2, end_x2 },
 	{ "port-in-8254", do_pit_in, NULL, NULL },
 	{ "port-in-8259", do_pic_in, NULL, NULL },
 	{ "port-out-8259", do_pic_out, NULL, NULL },
@@ -266,7 +267,7 @@ static const struct row rows_1[] = {
 	{ "port-in-qemu-pmtimer", do_pm_timer, NULL, NULL },
 	{ "port-out-qemu-80", do_port_out, NULL, NULL },
 	{ "mmio-in-xapic-id", do_xapic_id, NULL, NULL },
-	{ "mmio-out-xapic-tpr", do_xapic_tpr, NULL, NULL },
+	{ "mmio-out-xapic-lvt", do_xapic_lvt, NULL, NULL },
 	{ "mmio-in-ioapic", do_ioapic, NULL, NULL },
 	{ "mmio-in-qemu-hpet", do_hpet_in, NULL, NULL },
 	{ "mmio-out-qemu-hpet", do_hpet_out, NULL, NULL },
