@@ -9,6 +9,8 @@
 #ifndef BV_CORE_VCPU_H
 #define BV_CORE_VCPU_H
 
+#include "bv/cpuid.h"
+#include "bv/doorbell.h"
 #include "bv/mem.h"
 #include "bv/vm.h"
 #include "core/bus.h"
@@ -121,7 +123,6 @@ struct bv_vcpu {
 	struct bv_guest_caps caps; /* read off cpuid when it is set */
 	struct bv_nest_cache cache; /* pages kept for the next nested fault */
 	void *pv; /* the front's paravirtual helps in use */
-	bool pv_eoi_offered;
 	struct bv_dirty_ring *ring;
 	u32 region_hint; /* the region found last */
 	u64 counter[BV_COUNTER_COUNT];
