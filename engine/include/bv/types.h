@@ -50,6 +50,6 @@ struct bv_mfn {
 #define BV_READ_ONCE(object) (*(const volatile __typeof__(object) *)&(object))
 #define BV_WRITE_ONCE(object, value) (*(volatile __typeof__(object) *)&(object) = (value))
 
-#define bv_printf_like(format, first) __attribute__((format(printf, format, first)))
+#define bv_printf_like(text, first) __attribute__((format(__printf__, text, first)))
 
 #endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
+/*
+ * What the core asks of interrupt controllers that live in the engine. The core knows no chip: whoever brings local APICs
+ * (engine/chips) gives the VM this table, and the core calls it through vm->intc. Without a table, interrupts come from
+ * the front, one at a time (bv_vcpu_interrupt).
+ */
+#ifndef BV_CORE_INTC_H
+#define BV_CORE_INTC_H
+
+#include "bv/types.h"
+
+struct bv_vcpu;
+struct bv_vm;
+
+enum bv_access_result {
+	BV_ACCESS_DONE, /* answered */
+	BV_ACCESS_NOT_MINE, /* nobody here; ask the next, at last the front */
+	BV_ACCESS_FAULT, /* MSRs: #GP */
+	BV_ACCESS_FRONT, /* MSRs: done here, and the front has to hear of it before the guest goes on (vcpu->eoi_vector) */
+};
+
+struct bv_intc_ops {
+	/* Makes and frees the vCPU's controller (vcpu->intc). May sleep; 0 or -BV_ENOMEM. */
+	int (*vcpu_init)(struct bv_vcpu *vcpu);
+	void (*vcpu_fini)(struct bv_vcpu *vcpu);
+	/* After RESET, or INIT. */
+	void (*vcpu_reset)(struct bv_vcpu *vcpu, bool init);
+	/* Frees what belongs to the VM; its vCPUs are gone. */
+	void (*vm_fini)(struct bv_vm *vm);
+
+	/*
+	 * The vector that the CPU would take now were its interrupts on: the highest one requested that the processor priority
+	 * allows, or one that the 8259 offers; -1 none. No side effect. Owning vCPU.
+	 */
+	int (*pending)(struct bv_vcpu *vcpu);
+	/* The CPU takes an interrupt: acknowledges (IRR to ISR, or the 8259's INTA) and returns the vector; -1 if none is left. */
+	int (*take)(struct bv_vcpu *vcpu);
+	/* Whether something waits that only a lower task priority would let through: then CR8 writes must be seen. */
+	bool (*masked_by_tpr)(struct bv_vcpu *vcpu);
+	/* CR8: bits 7:4 of the task priority. */
+	u8 (*cr8_get)(struct bv_vcpu *vcpu);
+	void (*cr8_set)(struct bv_vcpu *vcpu, u8 cr8);
+
+	/* The APIC page: 1, 2, 4 or 8 bytes at gpa, if this vCPU's APIC is there and in xAPIC mode. */
+	enum bv_access_result (*mmio_read)(struct bv_vcpu *vcpu, u64 gpa, u32 bytes, void *data);
+	enum bv_access_result (*mmio_write)(struct bv_vcpu *vcpu, u64 gpa, u32 bytes, const void *data);
+	/* MSRs 0x800-0x8ff, APIC_BASE and TSC_DEADLINE. `host`: set by the front, for restoring state. */
+	enum bv_access_result (*msr_read)(struct bv_vcpu *vcpu, u32 index, u64 *value, bool host);
+	enum bv_access_result (*msr_write)(struct bv_vcpu *vcpu, u32 index, u64 value, bool host);
+	u64 (*apic_base)(struct bv_vcpu *vcpu);
+	/* The guest's TSC changed against the host's: a deadline in TSC ticks has another host time now. */
+	void (*tsc_changed)(struct bv_vcpu *vcpu);
+	/* PV EOI: the guest cleared its flag, so the in-service vector `vector` has ended. */
+	void (*pv_eoi)(struct bv_vcpu *vcpu);
+	/*
+	 * Whether the interrupt just taken may be ended by the PV EOI flag: edge-triggered, nobody to be told, nothing
+	 * else in service or waiting behind it.
+	 */
+	bool (*pv_eoi_allowed)(struct bv_vcpu *vcpu);
+	/* Sends an IPI for the guest's hypercall (PV IPI): fixed or NMI, to an APIC ID. */
+	bool (*ipi)(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
+};
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
+/* Regions of guest memory, their dirty logs; see bv/mem.h. Readers hold vm->mem_lock for reading, or nest.lock. */
+#ifndef BV_CORE_REGION_H
+#define BV_CORE_REGION_H
+
+#include "bv/mem.h"
+
+struct bv_region {
+	struct bv_region_spec spec;
+	u64 *dirty; /* NULL: no log; bits set atomically */
+};
+
+struct bv_regions {
+	struct bv_region *slot[BV_MAX_REGIONS];
+	struct bv_region *sorted[BV_MAX_REGIONS]; /* by gfn */
+	u32 count;
+};
+
+/* The region that has gfn, or NULL. *hint speeds up the next search. */
+struct bv_region *bv_region_find(struct bv_vm *vm, struct bv_gfn gfn, u32 *hint);
+/* The host address of a guest page in a region. */
+static inline u64 bv_region_host_addr(const struct bv_region *region, struct bv_gfn gfn)
+{
+	return region->spec.host_addr + ((gfn.n - region->spec.gfn.n) << BV_PAGE_SHIFT);
+}
+/* A page was or will be written: logs it if the region is logged. vcpu may be NULL (no ring then). any. */
+void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region *region, struct bv_gfn gfn);
+void bv_regions_free(struct bv_vm *vm);
+
+/* A vCPU's ring of dirty pages. */
+struct bv_dirty_ring {
+	struct bv_dirty_entry *entry; /* shared with user space */
+	u32 entries; /* a power of two */
+	u32 next, reset; /* next to fill, next to take back: owning vCPU; under vm->nest.lock */
+};
+/* So full that the front must empty it before the guest runs on. */
+bool bv_dirty_ring_full(const struct bv_vcpu *vcpu);
+
+/* Memory as the guest-physical bus sees it. Caller holds vm->mem_lock for reading. vcpu may be NULL. */
+int bv_mem_read_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
+int bv_mem_write_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);
+int bv_mem_cmpxchg_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, u32 bytes, void *old, const void *new_value);
+
+#endif

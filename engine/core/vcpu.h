@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
+/*
+ * The virtual CPU and the VM from inside: for core, chips and vendors. Hosts and fronts see bv/vm.h.
+ *
+ * Where a vCPU's registers are. General registers, RIP and RFLAGS are in vcpu->gprs whenever the guest does not run. All else
+ * (segments, control registers, system MSRs) stays with the vendor and is brought here on demand: bv_vcpu_need() makes a group
+ * valid in vcpu->state, bv_vcpu_touch() also says that it will be changed and must go back before the next entry.
+ */
+#ifndef BV_CORE_VCPU_H
+#define BV_CORE_VCPU_H
+
+#include "bv/cpuid.h"
+#include "bv/doorbell.h"
+#include "bv/mem.h"
+#include "bv/vm.h"
+#include "core/bus.h"
+#include "core/exit.h"
+#include "core/nest.h"
+#include "core/region.h"
+#include "core/vendor.h"
+#include "x86/emulate.h"
+
+/* Work that a vCPU must notice before it enters the guest: bits of vcpu->requests, set by anybody (bv_vcpu_request). */
+enum bv_request {
+	BV_REQ_EVENT, /* interrupts, NMIs or exceptions to look at */
+	BV_REQ_TLB_FLUSH,
+	BV_REQ_PV, /* pages shared with the guest are to be brought up to date */
+	BV_REQ_DEAD,
+	BV_REQ_TRIPLE_FAULT,
+	BV_REQ_EOI_EXIT, /* vcpu->eoi_vector: tell the front */
+	BV_REQ_RELOAD, /* intercepts depend on something that changed */
+	BV_REQ_INIT, /* INIT arrived */
+	BV_REQ_SIPI,
+};
+
+/* Groups of registers that move between vcpu->state and the vendor together. Bits 0 to 7: one segment each. */
+#define BV_ST_SEG(number) (1u << (number))
+#define BV_ST_SEGS 0xffu
+#define BV_ST_TABLES 0x100u /* gdt, idt */
+#define BV_ST_CR 0x200u /* cr0, cr2, cr3, cr4, efer */
+#define BV_ST_DR 0x400u /* dr6, dr7 */
+#define BV_ST_SYSCALL 0x800u /* star … kernel_gs_base, sysenter_* */
+#define BV_ST_PAT 0x1000u
+#define BV_ST_ALL 0x1fffu
+
+struct bv_cpu_state {
+	struct bv_seg seg[BV_SEG_COUNT];
+	struct bv_desc_table gdt, idt;
+	u64 cr0, cr2, cr3, cr4, efer;
+	u64 dr6, dr7;
+	u64 star, lstar, cstar, sfmask, kernel_gs_base;
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	u64 pat;
+};
+
+/* What the vCPU's CPUID says, where the engine has to know. */
+struct bv_guest_caps {
+	u64 cr4; /* bits that CR4 may have */
+	u64 efer;
+	u64 xcr0;
+	u8 phys_bits;
+	bool amd; /* the vendor string is AMD's or Hygon's */
+	bool x2apic, rdtscp, tsc_adjust, tsc_deadline, mtrr, pat, mce;
+};
+
+/* A request that user space must answer before the instruction can finish. */
+enum bv_io_wait { BV_WAIT_NOTHING, BV_WAIT_PORT_IN, BV_WAIT_EMULATOR, BV_WAIT_MSR_READ, BV_WAIT_MSR_WRITE, BV_WAIT_HYPERCALL };
+
+enum bv_guest_mode { BV_OUTSIDE_GUEST, BV_IN_GUEST };
+
+struct bv_vcpu {
+	/* constant after creation */
+	struct bv_vm *vm;
+	unsigned int index;
+	void *host;
+	void *intc; /* the local APIC, if the VM has them */
+	void *vendor; /* the vendor's per-vCPU data */
+	u8 *io_page;
+
+	/* any thread, atomically */
+	u32 requests; /* 1 << enum bv_request */
+	u32 guest_mode; /* enum bv_guest_mode */
+	u32 nmi_queued; /* NMIs not yet taken in by the owning thread, at most 2 */
+	u32 sipi_vector; /* with BV_REQ_SIPI */
+
+	/* owning vCPU only (the thread in bv_vcpu_run, or the holder of the vCPU's mutex) */
+	struct bv_gprs gprs;
+	struct bv_cpu_state state;
+	u32 valid, dirty; /* BV_ST_* groups: in `state`, and changed there */
+	struct bv_exit exit;
+	u32 cpu; /* where it last ran */
+	bool loaded;
+	bool launched; /* has run once since RESET */
+	enum bv_mp_state mp_state;
+	u64 xcr0;
+	u64 db[4]; /* the guest's DR0 to DR3 */
+	bool dr_live; /* the guest uses debug registers: the hardware has them while it runs */
+	u32 pkru;
+	u64 tsc_offset; /* guest's TSC = host's + offset */
+	u64 tsc_adjust;
+	u64 tsc_aux, host_tsc_aux;
+	struct bv_events events;
+	struct bv_msr_store *msrs;
+	struct bv_guest_debug debug;
+	struct bv_ioreplay replay;
+	struct {
+		enum bv_io_wait kind;
+		u64 rip; /* of the instruction: if it has changed, nobody waits any more */
+		u8 length;
+		u8 bytes;
+	} wait;
+	struct bv_run *run; /* while in bv_vcpu_run */
+	struct bv_wishes wishes; /* what the vendor was told */
+	int front_irq; /* a vector from bv_vcpu_interrupt, -1 none */
+	bool nmi_iret; /* the NMI handler's IRET is at iret_rip, about to be executed */
+	u64 iret_rip;
+	bool stepping; /* TF is ours for the next instruction */
+	bool step_guest_tf; /* and the guest had it set itself */
+	u32 eoi_vector;
+	struct bv_emul *emul;
+	struct bv_cpuid_leaf *cpuid;
+	u32 cpuid_count;
+	struct bv_guest_caps caps; /* read off cpuid when it is set */
+	struct bv_nest_cache cache; /* pages kept for the next nested fault */
+	void *pv; /* the front's paravirtual helps in use */
+	struct bv_dirty_ring *ring;
+	u32 region_hint; /* the region found last */
+	u64 counter[BV_COUNTER_COUNT];
+};
+
+struct bv_vm {
+	/* constant after creation */
+	void *host;
+	void *front;
+	void *vendor;
+	struct bv_why why;
+
+	/* set before the first vCPU, constant after */
+	const struct bv_intc_ops *intc; /* NULL: the front has the interrupt controllers */
+	void *chips; /* the chips' per-VM data */
+
+	/* guarded by mem_lock: a sleeping lock, held for reading over an exit's work, for writing to change the map */
+	struct bv_rwsem mem_lock;
+	struct bv_bus bus[BV_BUS_COUNT];
+	struct bv_regions regions; /* changed under both mem_lock for writing and nest.lock */
+
+	struct bv_nest nest; /* has its own lock */
+
+	/* guarded by vcpu_lock for writing; read anywhere, slots are set once */
+	struct bv_mutex vcpu_lock;
+	struct bv_vcpu *vcpu[BV_MAX_VCPUS];
+	u32 vcpu_count; /* one past the highest slot in use */
+	u32 bsp;
+
+	/* any thread, atomically */
+	u32 dead;
+
+	/* guarded by clock_lock */
+	struct bv_spinlock clock_lock;
+	s64 clock_offset; /* guest's clock = bv_host_ns() + offset */
+
+	/* guarded by tsc_lock: matching the TSCs of vCPUs that are written one after the other */
+	struct bv_spinlock tsc_lock;
+	u64 tsc_last_write_ns, tsc_last_value, tsc_last_offset;
+
+	const struct bv_pv_ops *pv;
+	u32 msr_user_reasons;
+	bv_msr_filter *msr_filter;
+	bool dirty_manual, dirty_init_all;
+};
+
+/* Makes the groups valid in vcpu->state. Owning vCPU. */
+static inline void bv_vcpu_need(struct bv_vcpu *vcpu, u32 groups)
+{
+	u32 missing = groups & ~vcpu->valid;
+
+	if (missing) {
+		bv_vendor->pull(vcpu, missing);
+		vcpu->valid |= missing;
+	}
+}
+
+/* The same, and they will be changed. */
+static inline void bv_vcpu_touch(struct bv_vcpu *vcpu, u32 groups)
+{
+	bv_vcpu_need(vcpu, groups);
+	vcpu->dirty |= groups;
+}
+
+/* Sets a request without making a running vCPU notice it; bv_vcpu_kick does that. any. */
+static inline void bv_vcpu_request(struct bv_vcpu *vcpu, enum bv_request request)
+{
+	__atomic_fetch_or(&vcpu->requests, 1u << request, __ATOMIC_SEQ_CST);
+}
+
+/* Takes a request: true once for each time it was set. */
+static inline bool bv_vcpu_take_request(struct bv_vcpu *vcpu, enum bv_request request)
+{
+	if (!(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & (1u << request)))
+		return false;
+	return __atomic_fetch_and(&vcpu->requests, ~(1u << request), __ATOMIC_SEQ_CST) & (1u << request);
+}
+
+/* An interrupt may have become deliverable: for chips. any. */
+void bv_vcpu_irq_arrived(struct bv_vcpu *vcpu);
+/* INIT and SIPI from another CPU's local APIC. any. */
+void bv_vcpu_init_signal(struct bv_vcpu *vcpu);
+void bv_vcpu_sipi_signal(struct bv_vcpu *vcpu, u8 vector);
+/* Whether the boot processor flag of APIC_BASE is this vCPU's. */
+static inline bool bv_vcpu_is_bsp(const struct bv_vcpu *vcpu)
+{
+	return vcpu->index == vcpu->vm->bsp;
+}
+
+/* The guest's TSC now. any (a racing change of the offset gives either value). */
+static inline u64 bv_vcpu_tsc(const struct bv_vcpu *vcpu)
+{
+	return bv_host_tsc() + vcpu->tsc_offset;
+}
+
+#define bv_vm_for_each_vcpu(i, v, vm)                                                              \
+	for ((i) = 0; (i) < __atomic_load_n(&(vm)->vcpu_count, __ATOMIC_ACQUIRE); (i)++)           \
+		if (((v) = __atomic_load_n(&(vm)->vcpu[i], __ATOMIC_ACQUIRE)))
+
+#endif

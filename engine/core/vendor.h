@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
+/*
+ * The vendor seam: what the engine asks of a way to run guest code. One const table, chosen once by bv_engine_init; until
+ * then bv_vendor is NULL. Verbs ask for meaning, not for registers; a raw code of SVM or VMX never leaves its folder.
+ * Nothing here assumes nested paging: a vendor with `nest` NULL keeps the guest's translations in another way.
+ */
+#ifndef BV_CORE_VENDOR_H
+#define BV_CORE_VENDOR_H
+
+#include "bv/types.h"
+
+struct bv_vm;
+struct bv_vcpu;
+struct bv_nest_format;
+
+enum bv_event_kind { BV_EVENT_IRQ, BV_EVENT_NMI, BV_EVENT_EXCEPTION, BV_EVENT_SOFT_IRQ };
+
+/* Exits that are wanted only at times. */
+struct bv_wishes {
+	bool irq_window; /* exit as soon as the guest can take an interrupt */
+	bool nmi_window; /* exit when an NMI handler is about to end */
+	bool cr8_writes;
+	bool cr4_writes; /* the guest could set bits that its CPUID does not have */
+	bool dr_accesses;
+	bool single_step; /* #DB after one instruction, for us */
+	bool db_exits, bp_exits; /* #DB, #BP */
+	bool rdtsc;
+};
+
+struct bv_vendor {
+	const char *name;
+
+	/* Whether this machine has it; *why says in words what is missing. sleep. */
+	bool (*probe)(const char **why);
+	int (*init)(void); /* after a good probe; 0 or -BV_ENOMEM. sleep. */
+	void (*fini)(void);
+	int (*cpu_enable)(void); /* the CPU at hand. irqs off. */
+	void (*cpu_disable)(void);
+
+	int (*vm_init)(struct bv_vm *vm);
+	void (*vm_fini)(struct bv_vm *vm);
+	int (*vcpu_init)(struct bv_vcpu *vcpu);
+	void (*vcpu_fini)(struct bv_vcpu *vcpu);
+
+	/* The vCPU's thread comes onto a CPU (vcpu->cpu is the last one), or leaves it. Preemption off. */
+	void (*load)(struct bv_vcpu *vcpu);
+	void (*unload)(struct bv_vcpu *vcpu);
+
+	/* Enters the guest and comes back with vcpu->exit filled, gprs current, vcpu->valid emptied. irqs off. */
+	void (*enter)(struct bv_vcpu *vcpu);
+
+	/* Register groups (BV_ST_*) from the vendor to vcpu->state, and back. */
+	void (*pull)(struct bv_vcpu *vcpu, u32 groups);
+	void (*push)(struct bv_vcpu *vcpu, u32 groups);
+
+	/* Delivers this event at the next entry. irqs off. */
+	void (*inject)(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error, u32 error);
+	/* Takes back an injection that no entry has carried out. */
+	void (*uninject)(struct bv_vcpu *vcpu);
+	void (*wish)(struct bv_vcpu *vcpu, const struct bv_wishes *wishes);
+
+	/* Interrupts held off for one instruction, after STI or MOV SS. */
+	u8 (*shadow_get)(struct bv_vcpu *vcpu); /* 0 none, 1 MOV SS, 2 STI, where told apart */
+	void (*shadow_set)(struct bv_vcpu *vcpu, u8 shadow);
+
+	/* Forget the guest's translations before the next entry of this vCPU. */
+	void (*tlb_flush)(struct bv_vcpu *vcpu);
+	void (*tsc_offset)(struct bv_vcpu *vcpu, u64 offset);
+	/* The MSR filter of the VM changed: which MSRs exit. */
+	void (*msr_filter)(struct bv_vm *vm);
+	/* The physical address bits and control bits a guest may use with this vendor. */
+	u64 (*cr4_supported)(void);
+
+	const struct bv_nest_format *nest;
+};
+
+extern const struct bv_vendor *bv_vendor;
+extern const struct bv_vendor bv_svm_vendor;
+
+#endif
