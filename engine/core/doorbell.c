@@ -5,7 +5,6 @@
  */
 #include "bv/doorbell.h"
 #include "core/bus.h"
-#include "core/vcpu.h"
 
 struct doorbell_device {
 	struct bv_bus_device device;
