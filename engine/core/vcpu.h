@@ -9,6 +9,8 @@
 #ifndef BV_CORE_VCPU_H
 #define BV_CORE_VCPU_H
 
+#include "bv/cpuid.h"
+#include "bv/doorbell.h"
 #include "bv/mem.h"
 #include "bv/vm.h"
 #include "core/bus.h"
@@ -16,15 +18,13 @@
 #include "core/nest.h"
 #include "core/region.h"
 #include "core/vendor.h"
-#include "x86/ioreplay.h"
+#include "x86/emulate.h"
 
 /* Work that a vCPU must notice before it enters the guest: bits of vcpu->requests, set by anybody (bv_vcpu_request). */
 enum bv_request {
 	BV_REQ_EVENT, /* interrupts, NMIs or exceptions to look at */
 	BV_REQ_TLB_FLUSH,
-	BV_REQ_CLOCK, /* kvmclock's page is to be written again */
-	BV_REQ_STEAL,
-	BV_REQ_STOP, /* return to the front with BV_RUN_INTERRUPTED */
+	BV_REQ_PV, /* pages shared with the guest are to be brought up to date */
 	BV_REQ_DEAD,
 	BV_REQ_TRIPLE_FAULT,
 	BV_REQ_EOI_EXIT, /* vcpu->eoi_vector: tell the front */
@@ -52,6 +52,19 @@ struct bv_cpu_state {
 	u64 sysenter_cs, sysenter_esp, sysenter_eip;
 	u64 pat;
 };
+
+/* What the vCPU's CPUID says, where the engine has to know. */
+struct bv_guest_caps {
+	u64 cr4; /* bits that CR4 may have */
+	u64 efer;
+	u64 xcr0;
+	u8 phys_bits;
+	bool amd; /* the vendor string is AMD's or Hygon's */
+	bool x2apic, rdtscp, tsc_adjust, tsc_deadline, mtrr, pat, mce;
+};
+
+/* A request that user space must answer before the instruction can finish. */
+enum bv_io_wait { BV_WAIT_NOTHING, BV_WAIT_PORT_IN, BV_WAIT_EMULATOR, BV_WAIT_MSR_READ, BV_WAIT_MSR_WRITE, BV_WAIT_HYPERCALL };
 
 enum bv_guest_mode { BV_OUTSIDE_GUEST, BV_IN_GUEST };
 
@@ -81,21 +94,35 @@ struct bv_vcpu {
 	enum bv_mp_state mp_state;
 	u64 xcr0;
 	u64 db[4]; /* the guest's DR0 to DR3 */
+	bool dr_live; /* the guest uses debug registers: the hardware has them while it runs */
+	u32 pkru;
 	u64 tsc_offset; /* guest's TSC = host's + offset */
 	u64 tsc_adjust;
-	u64 tsc_aux;
-	u64 misc_enable;
+	u64 tsc_aux, host_tsc_aux;
 	struct bv_events events;
 	struct bv_msr_store *msrs;
 	struct bv_guest_debug debug;
 	struct bv_ioreplay replay;
+	struct {
+		enum bv_io_wait kind;
+		u64 rip; /* of the instruction: if it has changed, nobody waits any more */
+		u8 length;
+		u8 bytes;
+	} wait;
 	struct bv_run *run; /* while in bv_vcpu_run */
+	struct bv_wishes wishes; /* what the vendor was told */
+	int front_irq; /* a vector from bv_vcpu_interrupt, -1 none */
+	bool nmi_iret; /* the NMI handler's IRET is at iret_rip, about to be executed */
+	u64 iret_rip;
+	bool stepping; /* TF is ours for the next instruction */
+	bool step_guest_tf; /* and the guest had it set itself */
 	u32 eoi_vector;
+	struct bv_emul *emul;
 	struct bv_cpuid_leaf *cpuid;
 	u32 cpuid_count;
-	struct bv_cpuid_facts facts; /* read off cpuid when it is set */
+	struct bv_guest_caps caps; /* read off cpuid when it is set */
 	struct bv_nest_cache cache; /* pages kept for the next nested fault */
-	struct bv_pv *pv; /* paravirtual helps in use */
+	void *pv; /* the front's paravirtual helps in use */
 	struct bv_dirty_ring *ring;
 	u32 region_hint; /* the region found last */
 	u64 counter[BV_COUNTER_COUNT];
@@ -136,6 +163,7 @@ struct bv_vm {
 	struct bv_spinlock tsc_lock;
 	u64 tsc_last_write_ns, tsc_last_value, tsc_last_offset;
 
+	const struct bv_pv_ops *pv;
 	u32 msr_user_reasons;
 	bv_msr_filter *msr_filter;
 	bool dirty_manual, dirty_init_all;

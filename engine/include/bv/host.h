@@ -129,8 +129,10 @@ bool bv_host_vcpu_is_current(struct bv_vcpu *vcpu);
 u64 bv_host_vcpu_steal_ns(struct bv_vcpu *vcpu);
 /* Runs fn(arg) on every CPU and waits. sleep. */
 void bv_host_each_cpu(void (*fn)(void *arg), void *arg);
-/* The CPU at hand, a number below BV_MAX_CPUS. irqs off or a bound thread. */
+/* The CPU at hand, a number below bv_host_cpu_count(). irqs off or a bound thread. */
 unsigned int bv_host_cpu(void);
+/* One more than the highest number that bv_host_cpu can return. any. */
+unsigned int bv_host_cpu_count(void);
 
 /* ---- the guest's FPU and vector state ---- */
 

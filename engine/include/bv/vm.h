@@ -87,6 +87,13 @@ enum bv_run_reason {
 	BV_RUN_DEAD, /* the VM was killed */
 };
 
+struct bv_hypercall {
+	u64 nr, args[6];
+	u64 result;
+	bool long_mode; /* 64-bit code; else registers are cut to 32 bits */
+	u8 cpl;
+};
+
 /*
  * What a run returned, and the answer on the way back. For IO and MMIO reads, the front fills `data` before the next run;
  * io data is at the vCPU's io_page, `count` items of `size` bytes.
@@ -118,10 +125,7 @@ struct bv_run {
 			bool error; /* answer: inject #GP */
 			u8 why; /* BV_MSR_* */
 		} msr;
-		struct {
-			u64 nr, args[6], result;
-			bool long_mode;
-		} hypercall;
+		struct bv_hypercall hypercall;
 		u8 vector;
 		u64 fail_code;
 	};
@@ -230,6 +234,36 @@ bool bv_msr_feature(unsigned int i, u32 *index, u64 *value);
 typedef bool bv_msr_filter(void *front, u32 index, bool write);
 void bv_vm_msr_policy(struct bv_vm *vm, u32 user_reasons, bv_msr_filter *filter);
 
+/* ---- paravirtualization: the front's language between guest and host ---- */
+
+/*
+ * What a front may add to the engine's exits. All are called by the vCPU's own thread, may sleep, hold no lock but the VM's memory lock
+ * for reading. Any may be NULL.
+ */
+struct bv_pv_ops {
+	/* true: done, .result is for the guest. false: to the front as BV_RUN_HYPERCALL. */
+	bool (*hypercall)(struct bv_vcpu *vcpu, struct bv_hypercall *call);
+	/* MSRs that the engine does not know. 0, -BV_ENOENT (not ours either), -BV_EINVAL (#GP). */
+	int (*msr_get)(struct bv_vcpu *vcpu, u32 index, u64 *value, bool host);
+	int (*msr_set)(struct bv_vcpu *vcpu, u32 index, u64 value, bool host);
+	/* bv_vcpu_pv_request was called, or the vCPU came onto another CPU: bring shared pages up to date before entry. */
+	void (*refresh)(struct bv_vcpu *vcpu);
+	void (*vcpu_reset)(struct bv_vcpu *vcpu);
+};
+
+void bv_vm_set_pv(struct bv_vm *vm, const struct bv_pv_ops *ops);
+void bv_vcpu_set_pv(struct bv_vcpu *vcpu, void *data);
+void *bv_vcpu_pv(const struct bv_vcpu *vcpu);
+/* Asks for ops->refresh before the next entry. any. */
+void bv_vcpu_pv_request(struct bv_vcpu *vcpu);
+/* Copies with the memory lock held for reading, as it is inside bv_pv_ops. */
+int bv_vcpu_mem_read(struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
+int bv_vcpu_mem_write(struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);
+/* Sends an IPI (fixed or NMI, as in the low word of ICR) for a guest's hypercall; false: no such CPU. */
+bool bv_vcpu_send_ipi(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
+/* Wakes the vCPU with that APIC ID from HLT. */
+void bv_vcpu_wake_other(struct bv_vcpu *vcpu, u32 apic_id);
+
 /* ---- machine checks ---- */
 
 /* MCG_CAP as far as it can be offered: the number of banks in bits 7:0. */
@@ -247,6 +281,9 @@ int bv_vcpu_mce_raise(struct bv_vcpu *vcpu, const struct bv_mce *mce);
 
 /* ---- time ---- */
 
+/* The guest's TSC at this moment. any. */
+u64 bv_vcpu_tsc_now(struct bv_vcpu *vcpu);
+
 /* Whether guests may have a TSC frequency other than the host's. */
 bool bv_tsc_scalable(void);
 
@@ -255,8 +292,6 @@ u32 bv_vcpu_tsc_khz(struct bv_vcpu *vcpu);
 int bv_vcpu_set_tsc_khz(struct bv_vcpu *vcpu, u32 khz);
 s64 bv_vcpu_tsc_offset_get(struct bv_vcpu *vcpu);
 void bv_vcpu_tsc_offset_set(struct bv_vcpu *vcpu, s64 offset);
-/* The guest was stopped: tells kvmclock's reader so that watchdogs do not bark. -BV_EINVAL: no kvmclock in use. */
-int bv_vcpu_clock_paused(struct bv_vcpu *vcpu);
 
 /* ---- debugging from outside ---- */
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
+/* The tables of who answers ports and MMIO; see bus.h. */
+#include "core/vcpu.h"
+
+#define BUS_MAX 1024
+
+static int bus_replace(struct bv_bus *bus, struct bv_bus_device *added, struct bv_bus_device *removed)
+{
+	struct bv_bus_device **table = bv_host_alloc((bus->count + 1) * sizeof(*table));
+	u32 to = 0;
+
+	if (!table)
+		return -BV_ENOMEM;
+	for (u32 from = 0; from < bus->count; from++) {
+		if (added && added->base < bus->device[from]->base) {
+			table[to++] = added;
+			added = NULL;
+		}
+		if (bus->device[from] != removed)
+			table[to++] = bus->device[from];
+	}
+	if (added)
+		table[to++] = added;
+	bv_host_free(bus->device);
+	bus->device = table;
+	bus->count = to;
+	return 0;
+}
+
+int bv_bus_add(struct bv_vm *vm, enum bv_bus_kind kind, struct bv_bus_device *device)
+{
+	struct bv_bus *bus = &vm->bus[kind];
+	int error;
+
+	bv_host_rwsem_write(&vm->mem_lock);
+	error = bus->count < BUS_MAX ? bus_replace(bus, device, NULL) :
+				       bv_refuse(&vm->why, BV_ENOSPC, "no more than %u devices and ioeventfds on a bus",
+						 BUS_MAX);
+	bv_host_rwsem_write_done(&vm->mem_lock);
+	return error;
+}
+
+/* Needs no memory, so that it cannot fail. */
+void bv_bus_del(struct bv_vm *vm, enum bv_bus_kind kind, struct bv_bus_device *device)
+{
+	struct bv_bus *bus = &vm->bus[kind];
+	u32 to = 0;
+
+	bv_host_rwsem_write(&vm->mem_lock);
+	for (u32 from = 0; from < bus->count; from++)
+		if (bus->device[from] != device)
+			bus->device[to++] = bus->device[from];
+	bus->count = to;
+	bv_host_rwsem_write_done(&vm->mem_lock);
+}
+
+static bool bus_hit(const struct bv_bus_device *device, u64 addr, u32 bytes)
+{
+	if (!device->bytes)
+		return addr == device->base;
+	return addr - device->base < device->bytes && bytes <= device->bytes - (addr - device->base);
+}
+
+/* The first entry of the table that could have addr: ranges are short, so a few entries below the last base <= addr. */
+static u32 bus_first(const struct bv_bus *bus, u64 addr)
+{
+	u32 low = 0, high = bus->count;
+
+	while (low < high) {
+		u32 middle = (low + high) / 2;
+
+		if (bus->device[middle]->base + (bus->device[middle]->bytes ? bus->device[middle]->bytes - 1 : 0) < addr)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+enum bv_access_result bv_bus_read(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes, void *data)
+{
+	const struct bv_bus *bus = &vcpu->vm->bus[kind];
+
+	for (u32 i = bus_first(bus, addr); i < bus->count && bus->device[i]->base <= addr; i++) {
+		struct bv_bus_device *device = bus->device[i];
+
+		if (bus_hit(device, addr, bytes) && device->ops->read &&
+		    device->ops->read(device, vcpu, addr, bytes, data) == BV_ACCESS_DONE)
+			return BV_ACCESS_DONE;
+	}
+	return BV_ACCESS_NOT_MINE;
+}
+
+enum bv_access_result bv_bus_write(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes, const void *data)
+{
+	const struct bv_bus *bus = &vcpu->vm->bus[kind];
+
+	for (u32 i = bus_first(bus, addr); i < bus->count && bus->device[i]->base <= addr; i++) {
+		struct bv_bus_device *device = bus->device[i];
+
+		if (bus_hit(device, addr, bytes) && device->ops->write) {
+			enum bv_access_result result = device->ops->write(device, vcpu, addr, bytes, data);
+
+			if (result != BV_ACCESS_NOT_MINE)
+				return result;
+		}
+	}
+	return BV_ACCESS_NOT_MINE;
+}
