@@ -147,11 +147,27 @@ static void filter_row(struct filter *filter, const struct bv_cpuid_row *row)
 	}
 }
 
+/* The components to offer: of the policy, held by the host for a guest, and with a place in its CPU's XSAVE area. */
+static u64 offered_components(const struct bv_cpuid_host *host)
+{
+	u64 components = host->xcr0 & BV_CPUID_XCR0;
+	u32 regs[4];
+
+	for (u32 component = FIRST_EXTENDED; component < 63; component++) {
+		if (!(components & BV_BIT(component)))
+			continue;
+		host->read(host, 0xd, component, regs);
+		if (!regs[BV_CPUID_EAX])
+			components &= ~BV_BIT(component);
+	}
+	return components;
+}
+
 unsigned int bv_cpuid_filter(const struct bv_cpuid_host *host, struct bv_cpuid_leaf *leaves, unsigned int max)
 {
 	struct filter filter = {
 		.host = host,
-		.xcr0 = host->xcr0 & BV_CPUID_XCR0,
+		.xcr0 = offered_components(host),
 		.leaves = leaves,
 		.max = max,
 	};
