@@ -214,7 +214,7 @@ void bvk_msr_filter_end(struct bvk_vm *vm)
 	filter_free(filter_swap(vm, NULL));
 }
 
-static int add_range(struct bvk_call *call, struct bvk_msr_filter *filter, u32 i,
+static int filter_add_range(struct bvk_call *call, struct bvk_msr_filter *filter, u32 i,
 		     const struct kvm_msr_filter_range *user)
 {
 	struct filter_range *range = &filter->range[filter->count];
@@ -249,7 +249,7 @@ static int fill_filter(struct bvk_call *call, struct bvk_msr_filter *filter,
 				  user->flags);
 	filter->deny_others = user->flags & KVM_MSR_FILTER_DEFAULT_DENY;
 	for (u32 i = 0; i < KVM_MSR_FILTER_MAX_RANGES && !error; i++)
-		error = add_range(call, filter, i, &user->ranges[i]);
+		error = filter_add_range(call, filter, i, &user->ranges[i]);
 	if (!error && filter->deny_others && !filter->count)
 		error = bvk_refuse(call, BV_EINVAL, "flags: denying by default needs a range that allows");
 	return error;

@@ -289,7 +289,7 @@ static void give_facts(struct bvk_vcpu *vcpu)
 		give_registers(vcpu);
 }
 
-static long run(struct bvk_call *call)
+static long run_vcpu(struct bvk_call *call)
 {
 	struct bvk_vcpu *vcpu = call->vcpu;
 	long result = prepare(call);
@@ -313,9 +313,9 @@ long bvk_run(struct bvk_call *call)
 	long result;
 
 	if (!vcpu->masks_signals)
-		return run(call);
+		return run_vcpu(call);
 	bvk_host_signals_swap(&vcpu->signal_mask, &old_mask);
-	result = run(call);
+	result = run_vcpu(call);
 	bvk_host_signals_restore(&old_mask);
 	return result;
 }
