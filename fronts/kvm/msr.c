@@ -4,9 +4,16 @@
 
 /* ---- lists ---- */
 
+/* The engine's, and behind them KVM's own. */
 static bool saved_index(unsigned int i, u32 *index)
 {
-	return bv_msr_saved(i, index);
+	unsigned int engine = 0;
+
+	if (bv_msr_saved(i, index))
+		return true;
+	while (bv_msr_saved(engine, index))
+		engine++;
+	return bvk_pv_msr_saved(i - engine, index);
 }
 
 static bool feature_index(unsigned int i, u32 *index)
