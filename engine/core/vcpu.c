@@ -549,6 +549,11 @@ void bv_vcpu_pv_request(struct bv_vcpu *vcpu)
 	bv_vcpu_kick(vcpu);
 }
 
+void bv_vcpu_pv_each_load(struct bv_vcpu *vcpu, bool each)
+{
+	vcpu->pv_each_load = each;
+}
+
 int bv_vcpu_mem_read(struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes)
 {
 	return bv_mem_read_locked(vcpu->vm, vcpu, gpa, to, bytes);

@@ -129,6 +129,7 @@ struct bv_vcpu {
 	u32 cpuid_count;
 	struct bv_guest_caps caps; /* read off cpuid when it is set */
 	struct bv_nest_cache cache; /* pages kept for the next nested fault */
+	bool pv_each_load; /* the front's refresh is wanted at every load */
 	void *pv; /* the front's paravirtual helps in use */
 	struct bv_dirty_ring *ring;
 	u32 region_hint; /* the region found last */
