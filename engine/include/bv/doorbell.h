@@ -12,7 +12,7 @@
 struct bv_vm;
 
 struct bv_doorbell {
-	struct bv_doorbell *next; /* the engine's */
+	u64 opaque[3]; /* the engine's */
 	u64 addr; /* port number, or guest physical address */
 	u32 len; /* 1, 2, 4 or 8: a write of exactly this size; 0: of any size, what is written is not looked at */
 	bool port;
@@ -22,8 +22,8 @@ struct bv_doorbell {
 };
 
 /*
- * The caller's memory, filled but for `next`; stays in place until del. -BV_EEXIST: one with the same address and overlapping
- * length and value is there. sleep; vCPUs may run.
+ * The caller's memory, filled but for `opaque`; stays in place until del. -BV_ENOMEM, -BV_ENOSPC: too many. Clashing bells are
+ * the caller's to avoid. sleep; vCPUs may run.
  */
 int bv_doorbell_add(struct bv_vm *vm, struct bv_doorbell *bell);
 /* After it returns the bell neither rings nor will ring. sleep; vCPUs may run. */

@@ -23,6 +23,8 @@ struct bv_vcpu;
 
 /* ---- the engine as a whole ---- */
 
+/* The name of the vendor that was chosen, for people. */
+const char *bv_engine_vendor(void);
 /* Chooses the vendor; -BV_ENODEV with the reason in bv_why_global() where the CPU lacks what is needed. */
 int bv_engine_init(void);
 void bv_engine_fini(void);
@@ -209,6 +211,9 @@ enum bv_mp_state bv_vcpu_mp_get(struct bv_vcpu *vcpu);
 int bv_vcpu_mp_set(struct bv_vcpu *vcpu, enum bv_mp_state state);
 u64 bv_vcpu_xcr0_get(struct bv_vcpu *vcpu);
 int bv_vcpu_xcr0_set(struct bv_vcpu *vcpu, u64 xcr0);
+/* PKRU is no part of what the host keeps of the FPU: the engine switches it. For hosts' xsave_get and _set. */
+u32 bv_vcpu_pkru_get(const struct bv_vcpu *vcpu);
+void bv_vcpu_pkru_set(struct bv_vcpu *vcpu, u32 pkru);
 
 /* An interrupt from a user-space interrupt controller: one at a time, -BV_EEXIST while one waits. */
 int bv_vcpu_interrupt(struct bv_vcpu *vcpu, u8 vector);
@@ -256,6 +261,8 @@ void bv_vcpu_set_pv(struct bv_vcpu *vcpu, void *data);
 void *bv_vcpu_pv(const struct bv_vcpu *vcpu);
 /* Asks for ops->refresh before the next entry. any. */
 void bv_vcpu_pv_request(struct bv_vcpu *vcpu);
+/* Whether refresh is to be called each time that the vCPU comes onto a CPU, not only onto another one. Owning vCPU. */
+void bv_vcpu_pv_each_load(struct bv_vcpu *vcpu, bool each);
 /* Copies with the memory lock held for reading, as it is inside bv_pv_ops. */
 int bv_vcpu_mem_read(struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
 int bv_vcpu_mem_write(struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);

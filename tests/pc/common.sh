@@ -1,0 +1,53 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the scripts of the emulated PC share: where the cache is, how to speak, how to build a thing once. Sourced.
+
+pc_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+pc_cache=$(realpath -m "${BV_CACHE:-$pc_top/.cache}")
+# mke2fs, depmod and others live there, and a user's PATH may not have it.
+PATH=$PATH:/usr/sbin:/sbin
+
+say() {
+	echo "${0##*/}: $*" >&2
+}
+
+die() {
+	say "$*"
+	exit 1
+}
+
+# pc_once DIR COMMAND...: has COMMAND fill the directory that its last argument names, then calls it DIR. Does nothing
+# where DIR exists. Others who want the same DIR wait; a build that fails or is killed leaves no DIR.
+pc_once() {
+	local dir=$1 lock began
+	shift
+	[[ -d $dir ]] && return
+	mkdir -p "$(dirname "$dir")"
+	exec {lock}>"$dir.lock"
+	flock "$lock"
+	if [[ ! -d $dir ]]; then
+		began=$SECONDS
+		rm -rf "$dir.part"
+		mkdir "$dir.part"
+		"$@" "$dir.part" >"$dir.log" 2>&1 {lock}>&- || {
+			tail -n 20 "$dir.log" >&2
+			die "building ${dir#"$pc_cache/"} failed; all of its log is $dir.log"
+		}
+		mv "$dir.part" "$dir"
+		say "built ${dir#"$pc_cache/"} in $((SECONDS - began)) s"
+	fi
+	exec {lock}>&-
+}
+
+# pc_key THING...: a short name of contents: of the files named, and of the words that name no file.
+pc_key() {
+	local thing
+	for thing in "$@"; do
+		if [[ -f $thing ]]; then cat "$thing"; else echo "$thing"; fi
+	done | sha256sum | cut -c1-12
+}
+
+# pc_as_root COMMAND...: for what only makes files that belong to root, in an image.
+pc_as_root() {
+	if [[ $(id -u) = 0 ]]; then "$@"; else fakeroot -- "$@"; fi
+}
