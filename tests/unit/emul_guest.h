@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "x86/bytes.h"
 #include "x86/emulate.h"
 
 #define GUEST_DEVICE_EVENTS 64
