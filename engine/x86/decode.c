@@ -208,7 +208,7 @@ static void bv_insn_group(struct bv_insn *insn)
 		group = BV_GROUP_7R;
 	row = &bv_opcode_groups[group][(insn->modrm >> 3) & 7];
 	insn->row.op = row->op;
-	insn->row.flags |= row->flags;
+	insn->row.flags = (insn->row.flags & ~(u32)BV_OPF_GROUP) | row->flags;
 	if (row->dst)
 		insn->row.dst = row->dst;
 	if (row->src)
