@@ -261,9 +261,12 @@ enum bv_opcode_flag {
 	BV_OPF_VEX_3 = 1 << 28, /* VEX.vvvv is a third operand; */
 	BV_OPF_VEX_3R = 1 << 29, /* only if ModRM names a register */
 
-	/* What the common path need not look at one by one. */
-	BV_OPF_CHECKS = BV_OPF_NO64 | BV_OPF_ONLY64 | BV_OPF_CPL0 | BV_OPF_PROTECTED |
-			BV_OPF_MEMORY | BV_OPF_REGISTER | BV_OPF_SSE | BV_OPF_MMX | BV_OPF_X87 |
+	/* What the decoder's verdict depends on. */
+	BV_OPF_VERDICT = BV_OPF_NO64 | BV_OPF_ONLY64 | BV_OPF_MEMORY | BV_OPF_REGISTER |
+			 BV_OPF_SPECIAL,
+
+	/* What the emulator's common path need not look at one by one. */
+	BV_OPF_CHECKS = BV_OPF_CPL0 | BV_OPF_PROTECTED | BV_OPF_SSE | BV_OPF_MMX | BV_OPF_X87 |
 			BV_OPF_UMIP,
 };
 

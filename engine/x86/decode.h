@@ -88,6 +88,36 @@ struct bv_insn {
 enum bv_decode_rc bv_insn_decode(struct bv_insn *insn, const u8 bytes[BV_INSN_WINDOW],
 				 unsigned int count, enum bv_code_size code);
 
+/*
+ * The same, remembering the last instruction: devices are reached from few places in a guest's code, and comparing
+ * fifteen bytes is much cheaper than decoding them. The key belongs to the insn; zeroed it matches nothing. Nobody
+ * may write to the insn in between.
+ */
+struct bv_insn_key {
+	u64 bytes[2];
+	u16 what; /* code size and count */
+};
+
+static inline enum bv_decode_rc bv_insn_decode_again(struct bv_insn *insn, struct bv_insn_key *key,
+						     const u8 bytes[BV_INSN_WINDOW],
+						     unsigned int count, enum bv_code_size code)
+{
+	u16 what = (u16)(code | count << 8);
+	enum bv_decode_rc rc;
+	u64 low, high;
+
+	__builtin_memcpy(&low, bytes, 8);
+	__builtin_memcpy(&high, bytes + 8, 8);
+	high &= ~0ULL >> 8; /* of fifteen bytes */
+	if (key->what == what && key->bytes[0] == low && key->bytes[1] == high)
+		return BV_DECODE_OK;
+	rc = bv_insn_decode(insn, bytes, count, code);
+	key->what = rc == BV_DECODE_OK ? what : 0;
+	key->bytes[0] = low;
+	key->bytes[1] = high;
+	return rc;
+}
+
 /* The bytes that an operand of this width takes. */
 unsigned int bv_insn_width(const struct bv_insn *insn, u8 operand);
 

@@ -117,6 +117,7 @@ struct bv_emul_ops {
 	enum bv_emul_rc (*halt)(struct bv_emul *emul);
 };
 
+/* One a vCPU, zeroed once and then kept. */
 struct bv_emul {
 	/* Set up by the caller; .gpr is the vCPU's own array and is changed in place. */
 	u64 *gpr;
@@ -138,7 +139,7 @@ struct bv_emul {
 	 * fetches what is missing, and leaves 0 for the next instruction.
 	 */
 	u8 bytes_count;
-	u8 bytes[BV_INSN_WINDOW];
+	u8 bytes[BV_INSN_WINDOW] __attribute__((aligned(8)));
 
 	/* Results. */
 	struct bv_fault fault;
@@ -152,8 +153,9 @@ struct bv_emul {
 	 */
 	bool one_access;
 
-	/* The instruction at hand. Private, but .insn may be looked at after a run. */
+	/* The instruction at hand. Private, but .insn may be looked at after a run. Both last from run to run. */
 	struct bv_insn insn;
+	struct bv_insn_key key;
 	struct bv_emul_operand {
 		u64 value;
 		u64 old; /* as it was read, for a locked write */
@@ -165,6 +167,7 @@ struct bv_emul {
 	u64 next_rip;
 	u64 flags; /* RFLAGS as they will be */
 	bool skip_write; /* the operation has written, or does not want to */
+	bool locked; /* writes to memory are compare and exchange */
 };
 
 /* Performs the instruction at .rip. */

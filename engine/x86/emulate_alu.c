@@ -519,7 +519,7 @@ enum bv_emul_rc bv_op_xchg(struct bv_emul *emul)
 		return BV_EMUL_DONE;
 	}
 	emul->dst.value = emul->src.value;
-	emul->insn.prefixes |= emul->dst.memory ? BV_PREFIX_LOCK : 0;
+	emul->locked = true; /* by itself */
 	rc = bv_emul_write_back(emul);
 	if (!rc)
 		bv_emul_gpr_set(emul, emul->src.reg, emul->src.size, value);
