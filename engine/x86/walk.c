@@ -173,7 +173,7 @@ static enum walk_rc walk_pdpte(struct bv_walk *walk, struct walk_at *at, u64 *ta
 }
 
 /* Where the walk starts, by paging mode. */
-static enum walk_rc walk_begin(struct bv_walk *walk, struct walk_at *at, u64 *table)
+static inline enum walk_rc walk_begin(struct bv_walk *walk, struct walk_at *at, u64 *table)
 {
 	if (!(walk->cr4 & BV_CR4_PAE)) {
 		at->gva = (u32)at->gva;
@@ -220,14 +220,17 @@ static enum walk_rc walk_down(struct bv_walk *walk, struct walk_at *at, u64 tabl
 			return walk_reserved(walk);
 		allowed &= entry;
 		denied |= entry;
-		leaf = shift == BV_PAGE_SHIFT;
 		at->entry = entry;
 		at->address = address;
 		at->shift = (u8)shift;
-		if ((entry & BV_PTE_PS) && !leaf && walk_large(walk, at, &leaf))
-			return WALK_FAULT;
-		if (leaf)
+		if (shift == BV_PAGE_SHIFT)
 			break;
+		if (entry & BV_PTE_PS) {
+			if (walk_large(walk, at, &leaf))
+				return WALK_FAULT;
+			if (leaf)
+				break;
+		}
 		if (bv_unlikely(!(entry & BV_PTE_A)) && walk_mark(walk, at, BV_PTE_A))
 			return WALK_AGAIN;
 		table = entry & BV_PTE_ADDRESS;
@@ -264,7 +267,6 @@ bool bv_walk(struct bv_walk *walk, u64 gva, u32 access, u64 *gpa)
 	enum walk_rc rc = WALK_AGAIN;
 	struct walk_at at;
 
-	walk->error = 0;
 	if (!(walk->cr0 & BV_CR0_PG)) {
 		walk->page_shift = BV_PAGE_SHIFT;
 		walk->writable = true;
@@ -273,11 +275,14 @@ bool bv_walk(struct bv_walk *walk, u64 gva, u32 access, u64 *gpa)
 		return true;
 	}
 	for (unsigned int tries = BV_WALK_RETRIES; rc == WALK_AGAIN; tries--) {
-		walk->error = walk_error(walk, access);
+		walk->error = 0;
 		at.gva = gva;
 		at.access = access;
 		at.last_try = !tries;
 		rc = walk_once(walk, &at, gpa);
 	}
-	return rc == WALK_DONE;
+	if (rc == WALK_DONE)
+		return true;
+	walk->error |= walk_error(walk, access);
+	return false;
 }

@@ -1013,7 +1013,7 @@ static unsigned int rounds(void)
 {
 	const char *text = getenv("EMUL_ROUNDS");
 
-	return text ? (unsigned int)strtoul(text, NULL, 0) : 500;
+	return text ? (unsigned int)strtoul(text, NULL, 0) : 150;
 }
 
 static unsigned int try_form(const struct form *form)
