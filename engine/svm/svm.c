@@ -219,6 +219,7 @@ const struct bv_vendor bv_svm_vendor = {
 	.shadow_set = svm_shadow_set,
 	.tlb_flush = svm_tlb_flush,
 	.tsc_offset = svm_tsc_offset,
+	.tsc_aux = svm_tsc_aux,
 	.msr_filter = svm_msr_filter,
 	.cr4_supported = svm_cr4_supported,
 	.nest = &svm_nest_format,

@@ -82,6 +82,7 @@ void svm_tsc_offset(struct bv_vcpu *vcpu, u64 offset);
 void svm_enter(struct bv_vcpu *vcpu);
 void svm_load(struct bv_vcpu *vcpu);
 void svm_unload(struct bv_vcpu *vcpu);
+void svm_tsc_aux(struct bv_vcpu *vcpu, u32 value);
 
 /* svm_exit.c: the VMCB's exit in neutral words. */
 void svm_exit_decode(struct bv_vcpu *vcpu);

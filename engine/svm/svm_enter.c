@@ -175,6 +175,7 @@ void svm_enter(struct bv_vcpu *vcpu)
 	vmcb->rsp = vcpu->gprs.gpr[BV_RSP];
 	vmcb->rip = vcpu->gprs.rip;
 	vmcb->rflags = vcpu->gprs.rflags;
+	vmcb->int_ctl = (vmcb->int_ctl & ~SVM_V_TPR) | vcpu->cr8;
 	if (svm.has_pku || vcpu->dr_live || vcpu->debug.hard_breakpoints || svm_guest_owns_xcr0(vcpu, vmcb))
 		svm_vmrun_with_extras(vcpu, vmcb, host_pa);
 	else
@@ -183,7 +184,8 @@ void svm_enter(struct bv_vcpu *vcpu)
 	vcpu->gprs.gpr[BV_RSP] = vmcb->rsp;
 	vcpu->gprs.rip = vmcb->rip;
 	vcpu->gprs.rflags = vmcb->rflags;
-	vmcb->clean = svm.features & SVM_FEATURE_CLEAN ? 0x3ff : 0;
+	vcpu->cr8 = vmcb->int_ctl & SVM_V_TPR;
+	vmcb->clean = svm.features & SVM_FEATURE_CLEAN ? 0x3ff & ~SVM_CLEAN_TPR : 0;
 	vmcb->event_inj = 0;
 	svm_exit_decode(vcpu);
 }
@@ -206,4 +208,11 @@ void svm_unload(struct bv_vcpu *vcpu)
 {
 	if (svm.has_rdtscp && vcpu->host_tsc_aux != vcpu->tsc_aux)
 		native_wrmsr(MSR_TSC_AUX, vcpu->host_tsc_aux);
+}
+
+void svm_tsc_aux(struct bv_vcpu *vcpu, u32 value)
+{
+	vcpu->tsc_aux = value;
+	if (svm.has_rdtscp && vcpu->loaded)
+		native_wrmsr(MSR_TSC_AUX, value);
 }

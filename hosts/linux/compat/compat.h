@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Differences between the kernels that the module builds against, from 6.1 on. The only place with #if for a kernel
+ * version.
+ */
+#ifndef BV_LINUX_COMPAT_H
+#define BV_LINUX_COMPAT_H
+
+#include <linux/eventfd.h>
+#include <linux/version.h>
+
+/* 6.8 took the count away: it was 1 everywhere. */
+static inline void bv_compat_eventfd_signal(struct eventfd_ctx *eventfd)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(eventfd);
+#else
+	eventfd_signal(eventfd, 1);
+#endif
+}
+
+#endif
