@@ -8,11 +8,13 @@
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
-# A test's seconds; what the emulated PC loads: bivisor (our module) or stock (kvm_amd), to compare
-# with.
+# How long each fuzzer runs in the tests.
 FUZZ_SECONDS ?= 5
-MODULE ?= $(if $(wildcard hosts/linux/Kbuild),bivisor,stock)
+# What the emulated PC loads: bivisor (our module), or stock (Debian's kvm_amd) to compare with.
+MODULE ?= bivisor
 DESTDIR ?=
+# V=1 shows the commands.
+Q := $(if $(V),,@)
 BUILD := build
 export MODULE
 
@@ -34,8 +36,7 @@ UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZERS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 
-# The newest Debian headers of each kernel line that we build for. The running kernel does not
-# matter.
+# The newest Debian headers of each kernel line that we build for, whatever kernel runs here.
 headers = $(lastword $(shell cd /usr/src && ls -d linux-headers-$(1).*-amd64 2>/dev/null | \
 	grep -v -e -cloud- -e -rt- | sort -V))
 RUNNING = $(shell uname -r)
@@ -44,8 +45,12 @@ MODULE_VERSIONS = $(patsubst linux-headers-%,%,$(call headers,6.1) $(call header
 .PHONY: all
 all: packages module unit fuzzers guests ## builds everything
 
-.PHONY: packages
-packages: ## installs the Debian packages that are missing
+.PHONY: packages FORCE
+packages: $(BUILD)/packages ## installs the Debian packages that are missing
+FORCE:
+
+# Looked at in every run, but what is built is not older for it: hence order-only where it is named.
+$(BUILD)/packages: FORCE
 	@tools/packages
 
 # --- the kernel module -------------------------------------------------------------------------
@@ -58,7 +63,7 @@ module: packages ## builds bivisor.ko for every kernel line whose headers are in
 	@$(MAKE) --no-print-directory module-built
 
 .PHONY: module-built
-module-built: $(if $(wildcard hosts/linux/Kbuild),$(MODULE_VERSIONS:%=module-%))
+module-built: $(MODULE_VERSIONS:%=module-%)
 
 module-%:
 	@mkdir -p $(BUILD)/module-$*
@@ -81,33 +86,37 @@ install: module ## installs bivisor.ko for the kernel that runs now
 .PHONY: unit
 unit: packages $(UNIT_TESTS) ## builds the unit tests
 
-$(BUILD)/unit/obj/%.o: %.c Makefile
+$(BUILD)/unit/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
-	gcc $(UNIT_FLAGS) -c -o $@ $<
+	@echo "  CC [unit]  $<"
+	$(Q)gcc $(UNIT_FLAGS) -c -o $@ $<
 
 $(BUILD)/unit/libbv.a: $(USER_SOURCES:%.c=$(BUILD)/unit/obj/%.o)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(UNIT_TESTS): $(BUILD)/unit/%: $(BUILD)/unit/obj/tests/unit/%.o \
 		$(BUILD)/unit/obj/tests/unit/test.o $(BUILD)/unit/libbv.a
-	gcc $(UNIT_FLAGS) -o $@ $^
+	@echo "  LD         $@"
+	$(Q)gcc $(UNIT_FLAGS) -o $@ $^
 
 # --- fuzzers -----------------------------------------------------------------------------------
 
 .PHONY: fuzzers
 fuzzers: packages $(FUZZERS) ## builds the fuzzers
 
-$(BUILD)/fuzz/obj/%.o: %.c Makefile
+$(BUILD)/fuzz/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -c -o $@ $<
+	@echo "  CC [fuzz]  $<"
+	$(Q)clang $(FUZZ_FLAGS) -c -o $@ $<
 
 $(BUILD)/fuzz/libbv.a: $(USER_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libbv.a
-	clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
+	@echo "  LD         $@"
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
 
 .PHONY: fuzz
 fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
