@@ -204,11 +204,10 @@ void bv_vcpu_load(struct bv_vcpu *vcpu)
 {
 	u32 cpu = bv_host_cpu();
 
-	if (vcpu->cpu != cpu) {
-		vcpu->cpu = cpu;
-		/* Its clock page tells of this CPU's time stamp counter. */
+	/* Its clock page tells of this CPU's time stamp counter; steal time grows while it is on none. */
+	if (vcpu->cpu != cpu || vcpu->pv_each_load)
 		bv_vcpu_request(vcpu, BV_REQ_PV);
-	}
+	vcpu->cpu = cpu;
 	bv_vendor->load(vcpu);
 	vcpu->loaded = true;
 }

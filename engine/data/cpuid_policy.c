@@ -171,11 +171,12 @@ const struct bv_cpuid_feature bv_cpuid_features[] = {
 	{ 0xd, 1, EAX, 1, HOST, SSE, "xsavec" },
 	{ 0xd, 1, EAX, 2, HOST, SSE, "xgetbv1" },
 
+	/* what fronts/kvm/pv.c does */
 	{ 0x40000001, 0, EAX, 0, ALWAYS, 0, "kvmclock-old" },
 	{ 0x40000001, 0, EAX, 1, ALWAYS, 0, "kvm-nopiodelay" },
 	{ 0x40000001, 0, EAX, 3, ALWAYS, 0, "kvmclock" },
 	{ 0x40000001, 0, EAX, 5, ALWAYS, 0, "kvm-steal-time" },
-	{ 0x40000001, 0, EAX, 6, ALWAYS, 0, "kvm-pv-eoi" },
+	{ 0x40000001, 0, EAX, 11, ALWAYS, 0, "kvm-pv-ipi" },
 	{ 0x40000001, 0, EAX, 24, ALWAYS, 0, "kvmclock-stable-bit" },
 
 	{ 0x80000001, 0, ECX, 0, HOST, 0, "lahf-lm" },

@@ -149,7 +149,7 @@ static const struct bvk_op *find_op(const struct bvk_op *ops, unsigned int count
 	return NULL;
 }
 
-static int lock(struct bvk_call *call, u8 which)
+static int call_lock(struct bvk_call *call, u8 which)
 {
 	if (which == BVK_VM_LOCK)
 		return bv_host_mutex_lock_killable(&call->vm->lock);
@@ -158,7 +158,7 @@ static int lock(struct bvk_call *call, u8 which)
 	return 0;
 }
 
-static void unlock(struct bvk_call *call, u8 which)
+static void call_unlock(struct bvk_call *call, u8 which)
 {
 	if (which == BVK_VM_LOCK)
 		bv_host_mutex_unlock(&call->vm->lock);
@@ -166,17 +166,17 @@ static void unlock(struct bvk_call *call, u8 which)
 		bv_host_mutex_unlock(&call->vcpu->lock);
 }
 
-static long perform(struct bvk_call *call, const struct bvk_op *op)
+static long call_perform(struct bvk_call *call, const struct bvk_op *op)
 {
 	long result;
 
 	if (op->in && bv_host_copy_in(call->data, call->arg, op->in))
 		return bvk_copy_failed(call, "the argument");
-	result = lock(call, op->lock);
+	result = call_lock(call, op->lock);
 	if (result)
 		return result;
 	result = op->perform(call);
-	unlock(call, op->lock);
+	call_unlock(call, op->lock);
 	if (result >= 0 && op->out && bv_host_copy_out(call->arg, call->data, op->out))
 		return bvk_copy_failed(call, "the answer");
 	return result;
@@ -192,12 +192,12 @@ static long perform_with_data(struct bvk_call *call, const struct bvk_op *op)
 	if (bytes <= sizeof(small)) {
 		bvk_zero(small, bytes);
 		call->data = small;
-		return perform(call, op);
+		return call_perform(call, op);
 	}
 	call->data = bv_host_alloc(bytes);
 	if (!call->data)
 		return -BV_ENOMEM;
-	result = perform(call, op);
+	result = call_perform(call, op);
 	bv_host_free(call->data);
 	return result;
 }

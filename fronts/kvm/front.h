@@ -37,10 +37,39 @@ struct bvk_irqfd;
 struct bvk_ioeventfd;
 struct bvk_msr_filter;
 
+/* The guest's clock; theory in clock.c. */
+struct bvk_clock {
+	struct bv_spinlock lock; /* guards all but mul and shift, which are constant */
+	bool by_tsc; /* the TSC defines it, from the base pair */
+	u64 base_tsc; /* of the host */
+	u64 base_ns;
+	u64 host_offset; /* else: bv_host_ns() plus this */
+	u32 mul;
+	s8 shift;
+};
+
+struct bvk_clock_now {
+	u64 ns; /* the clock at tsc and at wall_ns */
+	u64 tsc, wall_ns; /* of the host */
+	bool by_tsc;
+	u64 base_tsc, base_ns;
+};
+
+/* What the guest asked for by KVM's MSRs, and what its pages were last told. Owning vCPU. */
+struct bvk_pv {
+	u64 system_time, wall_clock, steal_time; /* the MSRs */
+	u64 steal_seen; /* bv_host_vcpu_steal_ns() as told */
+	u32 time_version;
+	bool wall_clock_due;
+	bool stopped; /* the next page says that the guest was stopped */
+};
+
 struct bvk_vm {
 	/* constant after creation */
 	struct bv_vm *vm;
 	void *host;
+
+	struct bvk_clock clock; /* has its own lock */
 
 	/* atomic: files of this VM and of its vCPUs and statistics */
 	u32 users;
@@ -87,6 +116,7 @@ struct bvk_vcpu {
 	bool answer_due; /* run holds a request of the guest's that user space has been told of */
 	bool masks_signals;
 	u64 signal_mask;
+	struct bvk_pv pv;
 };
 
 /* ---- calls ---- */
@@ -215,6 +245,19 @@ int bvk_events_from_user(struct bvk_call *call, const struct kvm_vcpu_events *ev
 
 void bvk_vm_get(struct bvk_vm *vm);
 void bvk_vm_put(struct bvk_vm *vm);
+void bvk_clock_init(struct bvk_clock *clock);
+void bvk_clock_read(struct bvk_clock *clock, struct bvk_clock_now *now);
+/* The factors by which ticks of a TSC become nanoseconds, and their use. */
+void bvk_clock_scale(u32 tsc_khz, u32 *mul, s8 *shift);
+u64 bvk_clock_ticks_to_ns(u64 ticks, u32 mul, s8 shift);
+
+void bvk_pv_vm_init(struct bvk_vm *vm);
+void bvk_pv_vcpu_init(struct bvk_vcpu *vcpu);
+/* The VM's clock was set: guests' pages are to be written again. any. */
+void bvk_pv_clock_changed(struct bvk_vm *vm);
+/* The i-th MSR of KVM's own that save and restore has to carry; false past the last. */
+bool bvk_pv_msr_saved(unsigned int i, u32 *index);
+
 /* Takes the VM's irqfds, or ioeventfds, away. sleep. */
 void bvk_irqfds_end(struct bvk_vm *vm);
 void bvk_ioeventfds_end(struct bvk_vm *vm);

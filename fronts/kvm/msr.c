@@ -4,9 +4,16 @@
 
 /* ---- lists ---- */
 
+/* The engine's, and behind them KVM's own. */
 static bool saved_index(unsigned int i, u32 *index)
 {
-	return bv_msr_saved(i, index);
+	unsigned int engine = 0;
+
+	if (bv_msr_saved(i, index))
+		return true;
+	while (bv_msr_saved(engine, index))
+		engine++;
+	return bvk_pv_msr_saved(i - engine, index);
 }
 
 static bool feature_index(unsigned int i, u32 *index)
@@ -214,7 +221,7 @@ void bvk_msr_filter_end(struct bvk_vm *vm)
 	filter_free(filter_swap(vm, NULL));
 }
 
-static int add_range(struct bvk_call *call, struct bvk_msr_filter *filter, u32 i,
+static int filter_add_range(struct bvk_call *call, struct bvk_msr_filter *filter, u32 i,
 		     const struct kvm_msr_filter_range *user)
 {
 	struct filter_range *range = &filter->range[filter->count];
@@ -249,7 +256,7 @@ static int fill_filter(struct bvk_call *call, struct bvk_msr_filter *filter,
 				  user->flags);
 	filter->deny_others = user->flags & KVM_MSR_FILTER_DEFAULT_DENY;
 	for (u32 i = 0; i < KVM_MSR_FILTER_MAX_RANGES && !error; i++)
-		error = add_range(call, filter, i, &user->ranges[i]);
+		error = filter_add_range(call, filter, i, &user->ranges[i]);
 	if (!error && filter->deny_others && !filter->count)
 		error = bvk_refuse(call, BV_EINVAL, "flags: denying by default needs a range that allows");
 	return error;

@@ -487,13 +487,6 @@ long bvk_vcpu_get_tsc_khz(struct bvk_call *call)
 	return bv_vcpu_tsc_khz(call->vcpu->vcpu);
 }
 
-long bvk_clock_paused(struct bvk_call *call)
-{
-	if (bv_vcpu_clock_paused(call->vcpu->vcpu))
-		return bvk_refuse(call, BV_EINVAL, "the guest does not use kvmclock");
-	return 0;
-}
-
 long bvk_has_vcpu_attr(struct bvk_call *call)
 {
 	const struct kvm_device_attr *attr = call->data;

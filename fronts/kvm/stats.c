@@ -20,7 +20,7 @@ struct descriptor {
 
 /* ---- values ---- */
 
-static const char *sum(struct bvk_vm *vm, unsigned int i, u64 *value)
+static const char *vm_counter(struct bvk_vm *vm, unsigned int i, u64 *value)
 {
 	const char *name = NULL, *one_name;
 	u64 one;
@@ -42,10 +42,10 @@ static const char *sum(struct bvk_vm *vm, unsigned int i, u64 *value)
 
 static const char *counter(const struct bvk_stats *stats, unsigned int i, u64 *value)
 {
-	return stats->vcpu ? bv_vcpu_counter(stats->vcpu->vcpu, i, value) : sum(stats->vm, i, value);
+	return stats->vcpu ? bv_vcpu_counter(stats->vcpu->vcpu, i, value) : vm_counter(stats->vm, i, value);
 }
 
-static unsigned int count(const struct bvk_stats *stats)
+static unsigned int counter_count(const struct bvk_stats *stats)
 {
 	unsigned int i = 0;
 	u64 value;
@@ -116,7 +116,7 @@ static size_t give(void *to, u64 offset, size_t bytes, const void *piece, u64 at
 
 size_t bvk_stats_read(struct bvk_stats *stats, u64 offset, void *to, size_t bytes)
 {
-	u32 descriptors = count(stats);
+	u32 descriptors = counter_count(stats);
 	struct kvm_stats_header header;
 	struct descriptor descriptor;
 	char id[ID_BYTES];

@@ -15,9 +15,6 @@
 BV_STATIC_ASSERT(IMMEDIATE_EXIT_OFFSET == offsetof(struct kvm_run, request_interrupt_window) + 1);
 BV_STATIC_ASSERT(sizeof(struct kvm_run) <= BV_PAGE_SIZE);
 
-/* What unknown hypercalls answer, by KVM's hypercall ABI: -KVM_ENOSYS. */
-#define HYPERCALL_UNKNOWN ((u64)-1000)
-
 static bool immediate_exit(const struct kvm_run *page)
 {
 	return BV_READ_ONCE(((const u8 *)page)[IMMEDIATE_EXIT_OFFSET]);
@@ -241,7 +238,6 @@ static long exit_internal(struct bvk_vcpu *vcpu)
 	return 0;
 }
 
-/* No row: the front answers and the guest goes on. */
 static long (*const exits[])(struct bvk_vcpu *vcpu) = {
 	[BV_RUN_INTERRUPTED] = exit_intr,
 	[BV_RUN_IO] = exit_io,
@@ -254,7 +250,7 @@ static long (*const exits[])(struct bvk_vcpu *vcpu) = {
 	[BV_RUN_TPR] = exit_tpr,
 	[BV_RUN_MSR_READ] = exit_msr,
 	[BV_RUN_MSR_WRITE] = exit_msr,
-	[BV_RUN_HYPERCALL] = NULL,
+	[BV_RUN_HYPERCALL] = exit_internal, /* does not come: pv.c answers all */
 	[BV_RUN_DIRTY_RING_FULL] = exit_ring_full,
 	[BV_RUN_ENTRY_FAILED] = exit_entry_failed,
 	[BV_RUN_INTERNAL] = exit_internal,
@@ -289,18 +285,14 @@ static void give_facts(struct bvk_vcpu *vcpu)
 		give_registers(vcpu);
 }
 
-static long run(struct bvk_call *call)
+static long run_vcpu(struct bvk_call *call)
 {
 	struct bvk_vcpu *vcpu = call->vcpu;
 	long result = prepare(call);
 
 	if (result)
 		return result;
-	do {
-		bv_vcpu_run(vcpu->vcpu, &vcpu->run);
-		if (vcpu->run.reason == BV_RUN_HYPERCALL)
-			vcpu->run.hypercall.result = HYPERCALL_UNKNOWN;
-	} while (!exits[vcpu->run.reason]);
+	bv_vcpu_run(vcpu->vcpu, &vcpu->run);
 	result = exits[vcpu->run.reason](vcpu);
 	give_facts(vcpu);
 	return result;
@@ -313,9 +305,9 @@ long bvk_run(struct bvk_call *call)
 	long result;
 
 	if (!vcpu->masks_signals)
-		return run(call);
+		return run_vcpu(call);
 	bvk_host_signals_swap(&vcpu->signal_mask, &old_mask);
-	result = run(call);
+	result = run_vcpu(call);
 	bvk_host_signals_restore(&old_mask);
 	return result;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A VM of the front: birth and end, its vCPUs' birth, its clock.
+ * A VM of the front: birth and end, its vCPUs' birth. Its clock is in clock.c.
  *
  * Lifetime. Every file of a VM (its own, its vCPUs', statistics) holds one count in vm->users; the last one gone ends the VM,
  * in the reverse order of its creation. irqfds end with the VM's own file, because a hang-up of an eventfd must find a VM
@@ -72,6 +72,8 @@ static struct bvk_vm *vm_new(void)
 	if (!vm->vm)
 		goto no_vm;
 	bv_vm_set_front(vm->vm, vm);
+	bvk_pv_vm_init(vm);
+	bvk_clock_init(&vm->clock);
 	return vm;
 
 no_vm:
@@ -200,6 +202,7 @@ long bvk_create_vcpu(struct bvk_call *call)
 		bvk_host_fd_cancel(&fd);
 		return error;
 	}
+	bvk_pv_vcpu_init(vcpu);
 	vcpu_apply_vm_settings(vcpu);
 	__atomic_store_n(&vm->vcpu[vcpu->id], vcpu, __ATOMIC_RELEASE);
 	vm->vcpu_count++;
@@ -253,33 +256,6 @@ long bvk_set_identity_map_addr(struct bvk_call *call)
 }
 
 /* ---- time ---- */
-
-long bvk_get_clock(struct bvk_call *call)
-{
-	struct kvm_clock_data *clock = call->data;
-
-	clock->clock = bv_vm_clock_get(call->vm->vm);
-	clock->realtime = bv_host_wall_ns();
-	clock->host_tsc = bv_host_tsc();
-	clock->flags = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC |
-		       (bv_host_tsc_stable() ? KVM_CLOCK_TSC_STABLE : 0);
-	return 0;
-}
-
-long bvk_set_clock(struct bvk_call *call)
-{
-	const struct kvm_clock_data *clock = call->data;
-	const u32 known = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC;
-	u64 ns = clock->clock, now = bv_host_wall_ns();
-
-	if (clock->flags & ~known)
-		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only %#x are known", clock->flags, known);
-	/* The value was read when it was `realtime`; a wall clock that went backwards does not count. */
-	if ((clock->flags & KVM_CLOCK_REALTIME) && now > clock->realtime)
-		ns += now - clock->realtime;
-	bv_vm_clock_set(call->vm->vm, ns);
-	return 0;
-}
 
 long bvk_vm_set_tsc_khz(struct bvk_call *call)
 {

@@ -261,6 +261,8 @@ void bv_vcpu_set_pv(struct bv_vcpu *vcpu, void *data);
 void *bv_vcpu_pv(const struct bv_vcpu *vcpu);
 /* Asks for ops->refresh before the next entry. any. */
 void bv_vcpu_pv_request(struct bv_vcpu *vcpu);
+/* Whether refresh is to be called each time that the vCPU comes onto a CPU, not only onto another one. Owning vCPU. */
+void bv_vcpu_pv_each_load(struct bv_vcpu *vcpu, bool each);
 /* Copies with the memory lock held for reading, as it is inside bv_pv_ops. */
 int bv_vcpu_mem_read(struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
 int bv_vcpu_mem_write(struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);
