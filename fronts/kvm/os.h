@@ -104,8 +104,6 @@ void bvk_host_listen_flush(void);
 /* Puts the calling thread's blocked signals to *mask and returns the old set in *old; and back. sleep. */
 void bvk_host_signals_swap(const u64 *mask, u64 *old);
 void bvk_host_signals_restore(const u64 *old);
-/* Whether a signal waits for the caller. any. */
-bool bvk_host_signal_pending(void);
 /* Nanoseconds of the clock that user space calls CLOCK_MONOTONIC. any. */
 u64 bvk_host_monotonic_ns(void);
 

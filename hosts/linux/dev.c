@@ -308,11 +308,6 @@ void bvk_host_signals_restore(const u64 *old)
 	sigemptyset(&current->real_blocked);
 }
 
-bool bvk_host_signal_pending(void)
-{
-	return signal_pending(current);
-}
-
 u64 bvk_host_monotonic_ns(void)
 {
 	return ktime_get_ns();
