@@ -119,16 +119,11 @@ static enum bv_exit_next exit_cpuid(struct bv_vcpu *vcpu)
 {
 	u64 *gpr = vcpu->gprs.gpr;
 	unsigned int length = known_length(vcpu, &cpuid_opcode);
-	struct bv_cpuid_facts facts;
 	u32 out[4];
 
 	if (!length)
 		return BV_NEXT_GUEST;
-	bv_vcpu_need(vcpu, BV_ST_CR);
-	facts.cr4 = vcpu->state.cr4;
-	facts.xcr0 = vcpu->xcr0;
-	facts.apic_base = bv_vcpu_apic_base(vcpu);
-	bv_cpuid_lookup(vcpu->cpuid, vcpu->cpuid_count, gpr[BV_RAX], gpr[BV_RCX], &facts, out);
+	bv_cpuid_of(vcpu, gpr[BV_RAX], gpr[BV_RCX], out);
 	gpr[BV_RAX] = out[BV_CPUID_EAX];
 	gpr[BV_RBX] = out[BV_CPUID_EBX];
 	gpr[BV_RCX] = out[BV_CPUID_ECX];

@@ -51,8 +51,7 @@ static enum bv_exit_next port_out(struct bv_vcpu *vcpu)
 
 	/* An OUT is over when it leaves: what user space does with it (a reset) must find RIP behind it. */
 	bv_exit_skip(vcpu, exit->length);
-	if (bv_doorbell_ring(vcpu, true, exit->port.port, exit->port.bytes, &value) ||
-	    bv_bus_write(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) == BV_ACCESS_DONE)
+	if (bv_bus_write(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) == BV_ACCESS_DONE)
 		return BV_NEXT_GUEST;
 	__builtin_memcpy(vcpu->io_page, &value, exit->port.bytes);
 	port_to_front(vcpu, true);

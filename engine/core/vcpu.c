@@ -33,7 +33,7 @@ static void reset_state(struct bv_cpu_state *state)
 
 static u32 reset_signature(struct bv_vcpu *vcpu)
 {
-	struct bv_cpuid_facts facts = { 0 };
+	struct bv_cpuid_live facts = { 0 };
 	u32 out[4] = { 0 };
 
 	if (vcpu->cpuid)
@@ -420,7 +420,7 @@ int bv_vcpu_guest_debug(struct bv_vcpu *vcpu, const struct bv_guest_debug *debug
 
 static bool leaf_bit(struct bv_vcpu *vcpu, u32 leaf, enum bv_cpuid_register reg, unsigned int bit)
 {
-	struct bv_cpuid_facts facts = { 0 };
+	struct bv_cpuid_live facts = { 0 };
 	u32 out[4];
 
 	bv_cpuid_lookup(vcpu->cpuid, vcpu->cpuid_count, leaf, 0, &facts, out);
@@ -445,7 +445,7 @@ static const struct {
 static void caps_read(struct bv_vcpu *vcpu)
 {
 	struct bv_guest_caps *caps = &vcpu->caps;
-	struct bv_cpuid_facts facts = { 0 };
+	struct bv_cpuid_live facts = { 0 };
 	u32 out[4];
 
 	caps->cr4 = BV_CR4_VME | BV_CR4_PVI | BV_CR4_TSD | BV_CR4_DE | BV_CR4_PSE | BV_CR4_PAE | BV_CR4_MCE | BV_CR4_PGE |
@@ -494,6 +494,17 @@ int bv_vcpu_cpuid_set(struct bv_vcpu *vcpu, const struct bv_cpuid_leaf *leaves, 
 	caps_read(vcpu);
 	bv_vcpu_request(vcpu, BV_REQ_RELOAD);
 	return 0;
+}
+
+void bv_cpuid_of(struct bv_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4])
+{
+	struct bv_cpuid_live facts;
+
+	bv_vcpu_need(vcpu, BV_ST_CR);
+	facts.cr4 = vcpu->state.cr4;
+	facts.xcr0 = vcpu->xcr0;
+	facts.apic_base = bv_vcpu_apic_base(vcpu);
+	bv_cpuid_lookup(vcpu->cpuid, vcpu->cpuid_count, leaf, subleaf, &facts, out);
 }
 
 unsigned int bv_vcpu_cpuid_get(struct bv_vcpu *vcpu, struct bv_cpuid_leaf *leaves, unsigned int max)

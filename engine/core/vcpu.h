@@ -122,6 +122,8 @@ struct bv_vcpu {
 	bool step_due; /* the debugger's step is over: tell it before the next entry */
 	bool step_guest_tf; /* and the guest had it set itself */
 	u32 eoi_vector;
+	u64 one_gpa; /* where the emulated instruction's only data access goes, ~0 unknown */
+	bool tpr_lowered; /* user space, which has the interrupt controllers, is to be told */
 	struct bv_emul emul;
 	struct bv_cpuid_leaf *cpuid;
 	u32 cpuid_count;
@@ -222,6 +224,9 @@ bool bv_vcpu_cr3_write(struct bv_vcpu *vcpu, u64 value);
 bool bv_vcpu_cr4_write(struct bv_vcpu *vcpu, u64 value);
 bool bv_vcpu_xcr0_write(struct bv_vcpu *vcpu, u64 value);
 bool bv_vcpu_efer_write(struct bv_vcpu *vcpu, u64 value);
+
+/* CPUID as this vCPU sees it, into out[] by enum bv_cpuid_register. */
+void bv_cpuid_of(struct bv_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4]);
 
 /* event.c */
 /* Raises an exception, as the instruction at hand: merged with one under delivery into #DF or a triple fault. */
