@@ -4,6 +4,7 @@
  * from the sources of the local vector table.
  */
 #include "chips/chips.h"
+#include "lib/bits.h"
 
 /* ---- arriving ---- */
 
@@ -272,7 +273,7 @@ static struct bv_lapic *lapic_at(struct bv_chips *chips, u32 index)
  */
 static u64 targets_lowest(struct bv_chips *chips, u64 targets, u8 vector)
 {
-	u32 skip = vector % (u32)__builtin_popcountll(targets);
+	u32 skip = vector % (u32)bv_popcount(targets);
 	u64 later = targets, best = 0;
 	u32 best_priority = 256;
 

@@ -73,7 +73,7 @@ static int route_pin(struct bv_chips *chips, const struct bv_route *route, unsig
 	switch (route->kind) {
 	case BV_ROUTE_PIC_SLAVE:
 		pin += 8;
-		/* fall through */
+		bv_fallthrough;
 	case BV_ROUTE_PIC_MASTER:
 		level = route_wire(&chips->pic.source[pin], source, level);
 		return bv_pic_set_line(chips, pin, level);

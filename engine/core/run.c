@@ -67,6 +67,8 @@ static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
 		sipi_take(vcpu);
 	if (bv_vcpu_take_request(vcpu, BV_REQ_TRIPLE_FAULT))
 		return run_return(vcpu, BV_RUN_SHUTDOWN);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_UNHALT) && vcpu->mp_state == BV_MP_HALTED)
+		vcpu->mp_state = BV_MP_RUNNABLE;
 	if (bv_vcpu_take_request(vcpu, BV_REQ_RELOAD))
 		wishes_reload(vcpu);
 	if (bv_vcpu_take_request(vcpu, BV_REQ_PV) && vcpu->vm->pv && vcpu->vm->pv->refresh) {

@@ -580,3 +580,19 @@ const char *bv_vcpu_counter(struct bv_vcpu *vcpu, unsigned int i, u64 *value)
 	*value = BV_READ_ONCE(vcpu->counter[i]);
 	return counter_names[i];
 }
+
+bool bv_vcpu_send_ipi(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low)
+{
+	return vcpu->vm->intc && vcpu->vm->intc->ipi(vcpu, apic_id, icr_low);
+}
+
+/* Spurious for the other one, if it does not wait: a HLT may always end. */
+void bv_vcpu_wake_other(struct bv_vcpu *vcpu, u32 apic_id)
+{
+	struct bv_vcpu *other = bv_vm_vcpu(vcpu->vm, apic_id);
+
+	if (!other)
+		return;
+	bv_vcpu_request(other, BV_REQ_UNHALT);
+	bv_vcpu_kick(other);
+}

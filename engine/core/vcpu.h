@@ -31,6 +31,7 @@ enum bv_request {
 	BV_REQ_RELOAD, /* intercepts depend on something that changed */
 	BV_REQ_INIT, /* INIT arrived */
 	BV_REQ_SIPI,
+	BV_REQ_UNHALT, /* ends HLT without an event */
 };
 
 /* Groups of registers that move between vcpu->state and the vendor together. Bits 0 to 7: one segment each. */

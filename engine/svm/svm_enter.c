@@ -11,7 +11,7 @@
  * GIF is clear from CLGI to STGI: the host's interrupts and NMIs wait, or end the guest's run because RFLAGS.IF is set when VMRUN
  * saves it. The general registers are cleared on the way back, so that no guest value is left for the host to speculate on.
  */
-static __attribute__((noinline)) void svm_vmrun(struct bv_gprs *gprs, u64 guest_pa, u64 host_pa)
+static __attribute__((__noinline__)) void svm_vmrun(struct bv_gprs *gprs, u64 guest_pa, u64 host_pa)
 {
 	__asm__ volatile(
 		"push %%rbp\n\t"

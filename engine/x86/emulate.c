@@ -288,7 +288,7 @@ static enum bv_emul_rc bv_emul_operand(struct bv_emul *emul, struct bv_emul_oper
 	case BV_AT_RM16:
 		if (insn->mod != 3)
 			operand->size = 2;
-		/* fallthrough */
+		bv_fallthrough;
 	case BV_AT_RM:
 		if (insn->mod != 3)
 			return bv_operand_memory(emul, operand, read, access);

@@ -287,7 +287,7 @@ static void pv_reset(struct bv_vcpu *vcpu)
 	bv_vcpu_pv_each_load(vcpu, false);
 }
 
-static const struct bv_pv_ops pv_ops = {
+static const struct bv_pv_ops kvm_pv_ops = {
 	.hypercall = pv_hypercall,
 	.msr_get = pv_msr_get,
 	.msr_set = pv_msr_set,
@@ -297,7 +297,7 @@ static const struct bv_pv_ops pv_ops = {
 
 void bvk_pv_vm_init(struct bvk_vm *vm)
 {
-	bv_vm_set_pv(vm->vm, &pv_ops);
+	bv_vm_set_pv(vm->vm, &kvm_pv_ops);
 }
 
 void bvk_pv_vcpu_init(struct bvk_vcpu *vcpu)

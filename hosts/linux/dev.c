@@ -19,10 +19,10 @@
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
-#include "kvm.h"
-#include "os.h"
+#include "fronts/kvm/kvm.h"
+#include "fronts/kvm/os.h"
 
-#include "linux.h"
+#include "hosts/linux/linux.h"
 
 /* ---- the device ---- */
 

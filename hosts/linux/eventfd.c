@@ -12,10 +12,10 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
-#include "compat/compat.h"
-#include "os.h"
+#include "hosts/linux/compat/compat.h"
+#include "fronts/kvm/os.h"
 
-#include "linux.h"
+#include "hosts/linux/linux.h"
 
 struct listening {
 	struct eventfd_ctx *eventfd;

@@ -15,7 +15,7 @@
 
 /* ---- CPUs ---- */
 
-static int cpu_online(unsigned int cpu)
+static int cpu_on(unsigned int cpu)
 {
 	int error;
 
@@ -27,7 +27,7 @@ static int cpu_online(unsigned int cpu)
 	return error;
 }
 
-static int cpu_offline(unsigned int cpu)
+static int cpu_off(unsigned int cpu)
 {
 	local_irq_disable();
 	bv_engine_cpu_disable();
@@ -35,18 +35,18 @@ static int cpu_offline(unsigned int cpu)
 	return 0;
 }
 
-static void cpu_disable(void *unused)
+static void cpu_off_now(void *unused)
 {
 	bv_engine_cpu_disable();
 }
 
-static int suspend(void)
+static int engine_suspend(void)
 {
 	bv_engine_cpu_disable();
 	return 0;
 }
 
-static void resume(void)
+static void engine_resume(void)
 {
 	if (bv_engine_cpu_enable())
 		pr_err("bivisor: virtualization could not be turned on again after suspend\n");
@@ -54,24 +54,24 @@ static void resume(void)
 
 /* The CPU that suspends and resumes the machine takes no part in hot-plug. */
 static struct syscore_ops syscore = {
-	.suspend = suspend,
-	.resume = resume,
+	.suspend = engine_suspend,
+	.resume = engine_resume,
 };
 
 /* A firmware or kernel that starts next must find the CPUs as it expects them. */
-static int reboot(struct notifier_block *block, unsigned long what, void *unused)
+static int engine_reboot(struct notifier_block *block, unsigned long what, void *unused)
 {
-	on_each_cpu(cpu_disable, NULL, 1);
+	on_each_cpu(cpu_off_now, NULL, 1);
 	return NOTIFY_OK;
 }
 
-static struct notifier_block reboot_block = { .notifier_call = reboot };
+static struct notifier_block reboot_block = { .notifier_call = engine_reboot };
 
 static int cpuhp_state;
 
 static int cpus_on(void)
 {
-	int state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "bivisor:online", cpu_online, cpu_offline);
+	int state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "bivisor:online", cpu_on, cpu_off);
 
 	if (state < 0)
 		return state;

@@ -213,9 +213,19 @@ static int cmpxchg16(u64 host_addr, u64 *old, const u64 *new)
 	return same ? 0 : -BV_EAGAIN;
 }
 
+/* The kernel's macro is 0 where it exchanged, 1 where not, -EFAULT. */
 #define CMPXCHG_USER(type)                                                                         \
-	(__try_cmpxchg_user((type __user *)host_addr, (type *)old, *(const type *)new_value, fault) ? 0 : \
-												      -BV_EAGAIN)
+	static int cmpxchg_##type(u64 host_addr, type *old, type new_value)                        \
+	{                                                                                          \
+		int failed = __try_cmpxchg_user((type __user *)host_addr, old, new_value, fault);  \
+                                                                                                   \
+		return !failed ? 0 : failed > 0 ? -BV_EAGAIN : -BV_EFAULT;                         \
+	}
+
+CMPXCHG_USER(u8)
+CMPXCHG_USER(u16)
+CMPXCHG_USER(u32)
+CMPXCHG_USER(u64)
 
 int bv_host_cmpxchg(struct bv_vm *vm, u64 host_addr, unsigned int bytes, void *old, const void *new_value)
 {
@@ -223,18 +233,16 @@ int bv_host_cmpxchg(struct bv_vm *vm, u64 host_addr, unsigned int bytes, void *o
 		return -BV_EFAULT;
 	switch (bytes) {
 	case 1:
-		return CMPXCHG_USER(u8);
+		return cmpxchg_u8(host_addr, old, *(const u8 *)new_value);
 	case 2:
-		return CMPXCHG_USER(u16);
+		return cmpxchg_u16(host_addr, old, *(const u16 *)new_value);
 	case 4:
-		return CMPXCHG_USER(u32);
+		return cmpxchg_u32(host_addr, old, *(const u32 *)new_value);
 	case 8:
-		return CMPXCHG_USER(u64);
-	case 16:
+		return cmpxchg_u64(host_addr, old, *(const u64 *)new_value);
+	default:
 		return cmpxchg16(host_addr, old, new_value);
 	}
-fault:
-	return -BV_EFAULT;
 }
 
 int bv_host_copy_in(void *to, u64 user_addr, size_t bytes)

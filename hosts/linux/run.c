@@ -14,10 +14,12 @@
 #include <linux/smp.h>
 #include <linux/vtime.h>
 #include <linux/wait.h>
+#include <asm/debugreg.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
 
 #include "fronts/kvm/os.h"
+#include "hosts/linux/compat/compat.h"
 #include "hosts/linux/host.h"
 
 /* ---- onto a CPU and off it ---- */
@@ -116,7 +118,7 @@ int bv_host_guest_enter(struct bv_vcpu *vcpu)
 		switch_fpu_return();
 	vtime_account_guest_enter();
 	if (!context_tracking_guest_enter())
-		rcu_virt_note_context_switch();
+		bv_compat_rcu_note();
 	return 0;
 }
 

@@ -19,4 +19,20 @@ static inline void bv_compat_eventfd_signal(struct eventfd_ctx *eventfd)
 #endif
 }
 
+/* 6.9 renamed the test for a large entry of a page table. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
+#define bv_compat_pud_leaf pud_leaf
+#define bv_compat_pmd_leaf pmd_leaf
+#else
+#define bv_compat_pud_leaf pud_large
+#define bv_compat_pmd_leaf pmd_large
+#endif
+
+/* 6.7 took the CPU's number away. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+#define bv_compat_rcu_note() rcu_virt_note_context_switch()
+#else
+#define bv_compat_rcu_note() rcu_virt_note_context_switch(smp_processor_id())
+#endif
+
 #endif
