@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * Messages to local APICs: who they are for, and what they do there. From other CPUs (the ICR), the I/O APIC, devices (MSI), and
- * from the sources of the local vector table.
+ * Messages to local APICs: who they are for, and what they do there. From other CPUs (the ICR), the
+ * I/O APIC, devices (MSI), and from the sources of the local vector table.
  */
 #include "chips/chips.h"
 #include "lib/bits.h"
@@ -233,8 +233,9 @@ static u64 map_one(struct bv_chips *chips, const struct apic_message *message)
 }
 
 /*
- * All ones mean everybody: eight bits of them to local APICs in xAPIC mode, 32 bits to the others. Devices and I/O APICs without
- * 32-bit IDs have no way to say the latter, so that their 0xff reaches all, unless the front wants ID 255 to be an ID.
+ * All ones mean everybody: eight bits of them to local APICs in xAPIC mode, 32 bits to the others.
+ * Devices and I/O APICs without 32-bit IDs have no way to say the latter, so that their 0xff
+ * reaches all, unless the front wants ID 255 to be an ID.
  */
 static u64 map_targets(struct bv_chips *chips, const struct apic_message *message)
 {
@@ -268,8 +269,8 @@ static struct bv_lapic *lapic_at(struct bv_chips *chips, u32 index)
 }
 
 /*
- * Of several, the one at the lowest processor priority; among equals the vector chooses, so that an interrupt stays with
- * its CPU and its caches.
+ * Of several, the one at the lowest processor priority; among equals the vector chooses, so that an
+ * interrupt stays with its CPU and its caches.
  */
 static u64 targets_lowest(struct bv_chips *chips, u64 targets, u8 vector)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The local APIC's numbers: register offsets in the APIC page, their bits, its MSRs. AMD64 Architecture Programmer's Manual,
- * volume 2, chapter 16; Intel SDM, volume 3, chapter "APIC", for x2APIC and the TSC deadline.
+ * The local APIC's numbers: register offsets in the APIC page, their bits, its MSRs. AMD64
+ * Architecture Programmer's Manual, volume 2, chapter 16; Intel SDM, volume 3, chapter "APIC", for
+ * x2APIC and the TSC deadline.
  */
 #ifndef BV_CHIPS_LAPIC_REGS_H
 #define BV_CHIPS_LAPIC_REGS_H

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
-/* The local APIC's state, read out and written back in the layout of the APIC page; see bv/irq.h. */
+/*
+ * The local APIC's state, read out and written back in the layout of the APIC page; see bv/irq.h.
+ */
 #include "chips/chips.h"
 
 static u32 *state_reg(struct bv_lapic_state *state, u32 reg)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The local APIC's timer: one-shot and periodic (a count of bus cycles of one nanosecond, divided), and TSC deadline. One host timer
- * serves all three. Disarming only says so (`armed`): a host timer that still fires finds nothing due, or a later time, and
- * sets itself again. Interrupts come from the host timer's callback.
+ * The local APIC's timer: one-shot and periodic (a count of bus cycles of one nanosecond, divided),
+ * and TSC deadline. One host timer serves all three. Disarming only says so (`armed`): a host timer
+ * that still fires finds nothing due, or a later time, and sets itself again. Interrupts come from
+ * the host timer's callback.
  */
 #include "chips/chips.h"
 
@@ -48,7 +49,9 @@ static u64 timer_left(const struct bv_lapic *lapic, u64 now)
 	return timer_tsc_to_ns(lapic, lapic->tsc_deadline - tsc) + 1;
 }
 
-/* The next period that is not yet over; those that were missed are one interrupt, as in hardware. */
+/*
+ * The next period that is not yet over; those that were missed are one interrupt, as in hardware.
+ */
 static void timer_next_period(struct bv_lapic *lapic, u64 now)
 {
 	u64 period = timer_repeat_ns(lapic);
@@ -159,7 +162,10 @@ void bv_lapic_timer_set_count(struct bv_lapic *lapic, u32 count)
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
 }
 
-/* What is left of the count. A timer that is due fires here, so that zero is never seen before its interrupt. */
+/*
+ * What is left of the count. A timer that is due fires here, so that zero is never seen before its
+ * interrupt.
+ */
 static u32 timer_count_locked(struct bv_lapic *lapic)
 {
 	u32 shift = timer_shift(lapic->tdcr);
@@ -197,7 +203,10 @@ void bv_lapic_timer_set_divide(struct bv_lapic *lapic, u32 tdcr)
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
 }
 
-/* Going to TSC-deadline mode or from it stops the timer; between one-shot and periodic it counts on. */
+/*
+ * Going to TSC-deadline mode or from it stops the timer; between one-shot and periodic it counts
+ * on.
+ */
 void bv_lapic_timer_set_lvt(struct bv_lapic *lapic, u32 lvt)
 {
 	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
@@ -222,7 +231,10 @@ void bv_lapic_timer_set_deadline(struct bv_lapic *lapic, u64 deadline, bool host
 	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
 	bool in_mode = timer_mode(lapic->lvt[LVT_TIMER]) == TIMER_TSC_DEADLINE;
 
-	/* In other modes a guest's write has no effect; a restored value waits for its mode to be restored. */
+	/*
+	 * In other modes a guest's write has no effect; a restored value waits for its mode to be
+	 * restored.
+	 */
 	if (in_mode || host)
 		lapic->tsc_deadline = deadline;
 	if (in_mode && lapic_present(lapic))
@@ -241,8 +253,9 @@ u64 bv_lapic_timer_deadline(struct bv_lapic *lapic)
 }
 
 /*
- * Some user spaces keep the initial count but not the current one, which then is 0: the timer may have had its end before
- * the state was saved, or not. It is taken for not: an interrupt too many does less harm than one that never comes.
+ * Some user spaces keep the initial count but not the current one, which then is 0: the timer may
+ * have had its end before the state was saved, or not. It is taken for not: an interrupt too many
+ * does less harm than one that never comes.
  */
 void bv_lapic_timer_restore(struct bv_lapic *lapic, u32 lvt, u32 tdcr, u32 initial, u32 current)
 {

@@ -101,7 +101,9 @@ bool bv_host_work_pending(struct bv_vcpu *vcpu)
 	return fake->work || __atomic_load_n(&fake->signal, __ATOMIC_SEQ_CST);
 }
 
-/* Half a second for another thread to wake us; with none, time would be all there is to wait for. */
+/*
+ * Half a second for another thread to wake us; with none, time would be all there is to wait for.
+ */
 static bool wait_for_wake(struct fake_vcpu *fake, u32 wakes)
 {
 	struct timespec until;

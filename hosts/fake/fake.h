@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The host in user space, as tests and fuzzers steer it: bv/host.h over malloc, pthreads and a virtual clock, and a vendor whose
- * hardware is a script.
+ * The host in user space, as tests and fuzzers steer it: bv/host.h over malloc, pthreads and a
+ * virtual clock, and a vendor whose hardware is a script.
  *
- * Time stands still until a test moves it (or a vCPU waits and nobody else is there: then it jumps to the next timer). Timers fire
- * in order while it moves, "with interrupts off". Misuse that a kernel would only show under load (unlocking what is not locked,
- * sleeping with a spin lock held, cancelling a timer under its lock, freeing a held lock) ends the process at once.
+ * Time stands still until a test moves it (or a vCPU waits and nobody else is there: then it jumps
+ * to the next timer). Timers fire in order while it moves, "with interrupts off". Misuse that a
+ * kernel would only show under load (unlocking what is not locked, sleeping with a spin lock held,
+ * cancelling a timer under its lock, freeing a held lock) ends the process at once.
  */
 #ifndef HOSTS_FAKE_FAKE_H
 #define HOSTS_FAKE_FAKE_H
@@ -15,7 +16,10 @@
 #include "bv/vm.h"
 #include "core/vcpu.h"
 
-/* Forgets everything: clock at one second, no timers, no limits, no memory. For the start of a test. */
+/*
+ * Forgets everything: clock at one second, no timers, no limits, no memory. For the start of a
+ * test.
+ */
 void fake_reset(void);
 
 /* ---- the clock ---- */
@@ -24,7 +28,10 @@ u64 fake_clock(void);
 /* Moves the clock on, to a time or by some nanoseconds; timers that are due fire on the way. */
 void fake_clock_set(u64 ns);
 void fake_clock_advance(u64 ns);
-/* Every look at the clock moves it by so much: for guests that wait for time to pass. Timers fire only on advance. */
+/*
+ * Every look at the clock moves it by so much: for guests that wait for time to pass. Timers fire
+ * only on advance.
+ */
 void fake_clock_tick(u64 ns);
 /* When the next timer fires; ~0: none is set. */
 u64 fake_timer_next(void);
@@ -41,10 +48,15 @@ long fake_allocs(void);
 /* Allocations made since the start, failed ones not counted. */
 long fake_allocs_made(void);
 
-/* Pages that can be a guest's memory: page aligned, zeroed, known to bv_host_frame_get and its kin. */
+/*
+ * Pages that can be a guest's memory: page aligned, zeroed, known to bv_host_frame_get and its kin.
+ */
 void *fake_memory_new(u64 pages, bool writable);
 void fake_memory_free(void *memory);
-/* How many frames are held, and bits of what bv_host_frame_mark said of a page: 1 accessed, 2 dirty. */
+/*
+ * How many frames are held, and bits of what bv_host_frame_mark said of a page: 1 accessed, 2
+ * dirty.
+ */
 long fake_frames_held(void);
 unsigned int fake_frame_marks(const void *page);
 
@@ -101,7 +113,10 @@ struct fake_hw {
 	/* exits to come */
 	struct bv_exit queue[64];
 	u32 queued, taken;
-	/* plays the guest instead of the queue: fills vcpu->exit. Returns false for "nothing more": as an empty queue. */
+	/*
+	 * plays the guest instead of the queue: fills vcpu->exit. Returns false for "nothing more":
+	 * as an empty queue.
+	 */
 	bool (*guest)(struct bv_vcpu *vcpu, void *arg);
 	void *guest_arg;
 };

@@ -81,8 +81,8 @@ static struct fake_spin *spin_checked(struct bv_spinlock *lock)
 }
 
 /*
- * The order of locks: pairs (outer << 32 | inner) that were ever held together, in a hash table. A pair in both orders
- * is two threads' chance to wait for each other for ever.
+ * The order of locks: pairs (outer << 32 | inner) that were ever held together, in a hash table. A
+ * pair in both orders is two threads' chance to wait for each other for ever.
  */
 #define PAIRS 16384
 static u64 pairs[PAIRS];
@@ -275,7 +275,10 @@ void bv_host_rwsem_init(struct bv_rwsem *lock)
 	pthread_rwlock_init(&sem->lock, NULL);
 }
 
-/* A thread that reads twice may meet a writer in between and wait for itself: not allowed, as in a kernel. */
+/*
+ * A thread that reads twice may meet a writer in between and wait for itself: not allowed, as in a
+ * kernel.
+ */
 void bv_host_rwsem_read(struct bv_rwsem *lock)
 {
 	struct fake_rwsem *sem = rwsem_checked(lock);

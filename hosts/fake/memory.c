@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Allocation that can be made to fail and is counted, and the memory that stands behind guests' pages. */
+/*
+ * Allocation that can be made to fail and is counted, and the memory that stands behind guests'
+ * pages.
+ */
 #define _GNU_SOURCE /* process_vm_readv */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A vendor without hardware: a guest's entry gives the next exit of a script. With it the run loop, the handling of exits and the
- * injection of events can be tested step by step. It checks what the core promises a vendor.
+ * A vendor without hardware: a guest's entry gives the next exit of a script. With it the run loop,
+ * the handling of exits and the injection of events can be tested step by step. It checks what the
+ * core promises a vendor.
  */
 #include <stdlib.h>
 #include <string.h>
