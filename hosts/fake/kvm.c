@@ -158,10 +158,12 @@ void *bvk_host_shared_alloc(size_t bytes)
 
 void bvk_host_shared_free(void *memory)
 {
-	char *pages = (char *)memory - BV_PAGE_SIZE;
+	char *pages;
 
-	if (memory)
-		bv_host_pages_free(pages, *(unsigned int *)pages);
+	if (!memory)
+		return;
+	pages = (char *)memory - BV_PAGE_SIZE;
+	bv_host_pages_free(pages, *(unsigned int *)pages);
 }
 
 bool bvk_host_user_range(u64 addr, u64 bytes)

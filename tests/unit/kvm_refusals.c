@@ -185,7 +185,7 @@ TEST(dirty_log_refusals)
 	slot.userspace_addr = (u64)vmm.memory;
 	CHECK_EQ(do_ioctl(vmm.vm, KVM_SET_USER_MEMORY_REGION, &slot), 0);
 	log.slot = 0;
-	VM(KVM_GET_DIRTY_LOG, &log, BV_EFAULT, "dirty_bitmap = 0: not all of it");
+	VM(KVM_GET_DIRTY_LOG, &log, BV_EFAULT, "dirty_bitmap = 0x0: not all of it");
 	VM(KVM_CLEAR_DIRTY_LOG, &clear, BV_EINVAL, "first_page = 1: not a multiple");
 	clear.first_page = 128;
 	VM(KVM_CLEAR_DIRTY_LOG, &clear, BV_EINVAL, "first_page = 128, num_pages = 0: past");
