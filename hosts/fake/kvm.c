@@ -11,7 +11,15 @@
 
 /* ---- the table of files ---- */
 
-enum file_kind { FILE_FREE, FILE_DEVICE, FILE_RESERVED, FILE_VM, FILE_VCPU, FILE_STATS, FILE_EVENTFD };
+enum file_kind {
+	FILE_FREE,
+	FILE_DEVICE,
+	FILE_RESERVED,
+	FILE_VM,
+	FILE_VCPU,
+	FILE_STATS,
+	FILE_EVENTFD
+};
 
 static struct {
 	struct {
@@ -213,7 +221,9 @@ int bvk_host_eventfd_get(s32 fd, void **eventfd)
 
 	fake_may_sleep(__func__);
 	if (!found)
-		return fd < 0 || fd >= FAKE_KVM_FILES || files.file[fd].kind == FILE_FREE ? -BV_EBADF : -BV_EINVAL;
+		return fd < 0 || fd >= FAKE_KVM_FILES || files.file[fd].kind == FILE_FREE ?
+			       -BV_EBADF :
+			       -BV_EINVAL;
 	found->users++;
 	*eventfd = found;
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The /dev/kvm front in user space: a table of files and eventfds in place of the kernel's, so that tests and fuzzers can
- * make the calls of a VMM. fake_kvm_reset first, after fake_reset.
+ * The /dev/kvm front in user space: a table of files and eventfds in place of the kernel's, so that
+ * tests and fuzzers can make the calls of a VMM. fake_kvm_reset first, after fake_reset.
  */
 #ifndef HOSTS_FAKE_KVM_H
 #define HOSTS_FAKE_KVM_H

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* fronts/kvm as a VMM sees it: files, state in and out, the run page, eventfds, the clock. On hosts/fake. */
+/*
+ * fronts/kvm as a VMM sees it: files, state in and out, the run page, eventfds, the clock. On
+ * hosts/fake.
+ */
 #include "kvm_helpers.h"
 
 #include <linux/kvm_para.h>
@@ -219,7 +222,8 @@ TEST(cpuid_as_offered_can_be_set_and_read_back)
 	CHECK(cpuid.head.nent > 10 && cpuid.head.nent < 256);
 	for (u32 i = 0; i < cpuid.head.nent; i++)
 		if (cpuid.entry[i].function == 1)
-			CHECK_EQ(cpuid.entry[i].ecx & (1u << 24), 0); /* told by a capability instead */
+			CHECK_EQ(cpuid.entry[i].ecx & (1u << 24),
+				 0); /* told by a capability instead */
 	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_SET_CPUID2, &cpuid), 0);
 	back.head.nent = 256;
 	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_GET_CPUID2, &back), 0);
@@ -255,7 +259,8 @@ TEST(every_listed_msr_can_be_saved_and_restored)
 
 TEST(chips_come_back_as_set)
 {
-	static const u32 chips[] = { KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE, KVM_IRQCHIP_IOAPIC };
+	static const u32 chips[] = { KVM_IRQCHIP_PIC_MASTER, KVM_IRQCHIP_PIC_SLAVE,
+				     KVM_IRQCHIP_IOAPIC };
 	struct kvm_pit_config config = { .flags = KVM_PIT_SPEAKER_DUMMY };
 	static struct kvm_lapic_state lapic, lapic_back;
 	struct kvm_pit_state2 pit, pit_back;

@@ -17,7 +17,12 @@ struct vmm {
 	u8 *memory; /* slot 0, at guest physical 0 */
 };
 
-enum { VMM_PLAIN = 0, VMM_IRQCHIP = 1, VMM_VCPU = 2, VMM_MEMORY = 4 };
+enum {
+	VMM_PLAIN = 0,
+	VMM_IRQCHIP = 1,
+	VMM_VCPU = 2,
+	VMM_MEMORY = 4
+};
 #define VMM_PAGES 64
 
 static inline long do_ioctl(int fd, u32 cmd, const void *arg)
@@ -86,13 +91,14 @@ static inline void check_refused(const char *file, int line, int reasons_fd, lon
 {
 	const char *reason = last_reason(reasons_fd);
 
-	test_check_eq((unsigned long long)result, (unsigned long long)-(long long)error, file, line, words);
+	test_check_eq((unsigned long long)result, (unsigned long long)-(long long)error, file, line,
+		      words);
 	test_check(strstr(reason, words) != NULL, file, line, words);
 	if (!strstr(reason, words))
 		printf("\tthe reason is: %s\n", reason);
 }
 
-#define REFUSED(reasons_fd, result, error, words)                                                  \
+#define REFUSED(reasons_fd, result, error, words) \
 	check_refused(__FILE__, __LINE__, reasons_fd, result, error, words)
 
 #endif

@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Every refusal of fronts/kvm has the right error, and its reason names the field, the rule and the value. */
+/*
+ * Every refusal of fronts/kvm has the right error, and its reason names the field, the rule and the
+ * value.
+ */
 #include "kvm_helpers.h"
 
 static struct vmm vmm;
 
 /* ---- the device ---- */
 
-#define DEV(cmd, arg, error, words)                                                                \
+#define DEV(cmd, arg, error, words) \
 	REFUSED(FAKE_KVM_DEVICE, fake_ioctl(FAKE_KVM_DEVICE, cmd, (u64)(arg)), error, words)
-#define VM(cmd, arg, error, words)                                                                 \
+#define VM(cmd, arg, error, words) \
 	REFUSED(vmm.vm, fake_ioctl(vmm.vm, cmd, (u64)(arg)), error, words)
-#define VCPU(cmd, arg, error, words)                                                               \
+#define VCPU(cmd, arg, error, words) \
 	REFUSED(vmm.vm, fake_ioctl(vmm.vcpu, cmd, (u64)(arg)), error, words)
 
 TEST(device_refusals)
@@ -25,7 +28,8 @@ TEST(device_refusals)
 	DEV(KVM_GET_VCPU_MMAP_SIZE, 7, BV_EINVAL, "argument 0x7: must be 0");
 	DEV(KVM_CREATE_VM, 1, BV_EINVAL, "machine type 0x1");
 	DEV(KVM_RUN, 0, BV_ENOTTY, "not one of this kind of file");
-	DEV(KVM_GET_SUPPORTED_CPUID, 16, BV_EFAULT, "KVM_GET_SUPPORTED_CPUID: the argument at 0x10");
+	DEV(KVM_GET_SUPPORTED_CPUID, 16, BV_EFAULT,
+	    "KVM_GET_SUPPORTED_CPUID: the argument at 0x10");
 	DEV(KVM_GET_SUPPORTED_CPUID, &cpuid, BV_E2BIG, "nent = 1: there are");
 	DEV(KVM_GET_MSR_INDEX_LIST, &list, BV_E2BIG, "nmsrs = 0: there are");
 	DEV(KVM_GET_MSRS, &msrs, BV_E2BIG, "nmsrs = 257: at most 256");
@@ -143,11 +147,11 @@ TEST(slot_refusals)
 
 	vmm_open(&vmm, VMM_MEMORY);
 	good.userspace_addr = (u64)vmm.memory;
-#define SLOT(field, value, error, words)                                                           \
-	do {                                                                                       \
-		slot = good;                                                                       \
-		slot.field = (value);                                                              \
-		VM(KVM_SET_USER_MEMORY_REGION, &slot, error, words);                               \
+#define SLOT(field, value, error, words)                             \
+	do {                                                         \
+		slot = good;                                         \
+		slot.field = (value);                                \
+		VM(KVM_SET_USER_MEMORY_REGION, &slot, error, words); \
 	} while (0)
 	SLOT(slot, 0x10001, BV_EINVAL, "slot = 0x10001: there is only address space 0");
 	SLOT(slot, 512, BV_EINVAL, "slot = 512: must be below 512");
@@ -363,7 +367,8 @@ TEST(vcpu_refusals)
 	VCPU(KVM_SET_XCRS, &xcrs, BV_EINVAL, "nr_xcrs = 17");
 	xcrs = (struct kvm_xcrs){ .flags = 1 };
 	VCPU(KVM_SET_XCRS, &xcrs, BV_EINVAL, "flags = 0x1");
-	VCPU(KVM_SET_VAPIC_ADDR, &vapic, BV_EINVAL, "vapic_addr = 0x1000: KVM_CAP_VAPIC is not offered");
+	VCPU(KVM_SET_VAPIC_ADDR, &vapic, BV_EINVAL,
+	     "vapic_addr = 0x1000: KVM_CAP_VAPIC is not offered");
 	vapic.vapic_addr = 0;
 	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_SET_VAPIC_ADDR, &vapic), 0);
 	VCPU(KVM_TPR_ACCESS_REPORTING, &tpr, BV_EINVAL, "enabled = 1");
@@ -409,7 +414,8 @@ TEST(a_missing_msr_ends_the_list_and_says_which)
 	struct {
 		struct kvm_msrs head;
 		struct kvm_msr_entry entry[2];
-	} msrs = { .head = { .nmsrs = 2 }, .entry = { { .index = 0x10 }, { .index = 0xdead0000 } } };
+	} msrs = { .head = { .nmsrs = 2 },
+		   .entry = { { .index = 0x10 }, { .index = 0xdead0000 } } };
 
 	vmm_open(&vmm, VMM_VCPU);
 	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_GET_MSRS, &msrs), 1);
