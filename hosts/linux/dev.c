@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The files of /dev/kvm: the device, and anonymous files for VMs, vCPUs and statistics. Nothing is decided here: ioctls,
- * pages and reasons are the front's (fronts/kvm), which this hands on to.
+ * The files of /dev/kvm: the device, and anonymous files for VMs, vCPUs and statistics. Nothing is
+ * decided here: ioctls, pages and reasons are the front's (fronts/kvm), which this hands on to.
  *
- * Every file holds the module (file_operations.owner), so that it cannot be unloaded while one is open.
+ * Every file holds the module (file_operations.owner), so that it cannot be unloaded while one is
+ * open.
  */
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
@@ -46,7 +47,8 @@ static ssize_t read_reasons(struct bvk_vm *vm, char __user *to, size_t bytes, lo
 
 	if (!text)
 		return -ENOMEM;
-	result = simple_read_from_buffer(to, bytes, offset, text, bvk_reasons(vm, text, BVK_REASONS_SIZE));
+	result = simple_read_from_buffer(to, bytes, offset, text,
+					 bvk_reasons(vm, text, BVK_REASONS_SIZE));
 	kfree(text);
 	return result;
 }
@@ -285,8 +287,8 @@ bool bvk_host_user_range(u64 addr, u64 bytes)
 }
 
 /*
- * While the vCPU runs with its own mask, real_blocked says which signals the thread keeps blocked otherwise: those are not
- * acted on when they come, only noticed.
+ * While the vCPU runs with its own mask, real_blocked says which signals the thread keeps blocked
+ * otherwise: those are not acted on when they come, only noticed.
  */
 void bvk_host_signals_swap(const u64 *mask, u64 *old)
 {
@@ -306,11 +308,6 @@ void bvk_host_signals_restore(const u64 *old)
 	memcpy(&set, old, sizeof(set));
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	sigemptyset(&current->real_blocked);
-}
-
-bool bvk_host_signal_pending(void)
-{
-	return signal_pending(current);
 }
 
 u64 bvk_host_monotonic_ns(void)

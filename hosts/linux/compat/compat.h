@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Differences between the kernels that the module builds against, from 6.1 on. The only place with #if for a kernel
- * version.
+ * Differences between the kernels that the module builds against, from 6.1 on. The only place with
+ * #if for a kernel version.
  */
 #ifndef BV_LINUX_COMPAT_H
 #define BV_LINUX_COMPAT_H
