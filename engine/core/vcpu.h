@@ -249,6 +249,8 @@ void bv_event_exited(struct bv_vcpu *vcpu);
 bool bv_event_wakes(struct bv_vcpu *vcpu);
 /* Whether an interrupt could be delivered at this instruction boundary. */
 bool bv_event_irq_allowed(struct bv_vcpu *vcpu);
+/* Whether an interrupt that the front gives (bv_vcpu_interrupt) is taken at all. */
+bool bv_event_front_irq_taken(struct bv_vcpu *vcpu);
 /* The NMI handler's IRET is about to be executed. */
 void bv_event_iret(struct bv_vcpu *vcpu);
 /* #DB came: true if it was for us alone. */
