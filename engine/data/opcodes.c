@@ -37,9 +37,9 @@
 #define B (BV_AT_NONE | BV_SIZE_1) /* no operand, only a size */
 #define None 0
 
-#define ROW(op_, dst_, src_, imm_, flags_)                                                         \
-	{                                                                                          \
-		.op = (op_), .dst = (dst_), .src = (src_), .imm = (imm_), .flags = (flags_),       \
+#define ROW(op_, dst_, src_, imm_, flags_)                                                   \
+	{                                                                                    \
+		.op = (op_), .dst = (dst_), .src = (src_), .imm = (imm_), .flags = (flags_), \
 	}
 #define PLAIN(op_) ROW(op_, None, None, BV_IMM_NONE, 0)
 #define FLAGGED(op_, flags_) ROW(op_, None, None, BV_IMM_NONE, flags_)
@@ -53,19 +53,21 @@
 #define GROUP (BV_OPF_MODRM | BV_OPF_GROUP)
 #define SET (BV_OPF_MODRM | BV_OPF_BY_PREFIX)
 #define D64 BV_OPF_DEFAULT64
+#define REGISTER (BV_OPF_REGISTER_ONLY | BV_OPF_SPECIAL)
 
 /* The six forms of an arithmetic instruction. */
-#define ALU(at, op, flags)                                                                         \
-	[(at) + 0] = ROW(op, Eb, Gb, BV_IMM_NONE, MRM | BV_OPF_LOCK | (flags)),                    \
-	[(at) + 1] = ROW(op, Ev, Gv, BV_IMM_NONE, MRM | BV_OPF_LOCK | (flags)),                    \
-	[(at) + 2] = ROW(op, Gb, Eb, BV_IMM_NONE, MRM | (flags)),                                  \
-	[(at) + 3] = ROW(op, Gv, Ev, BV_IMM_NONE, MRM | (flags)),                                  \
-	[(at) + 4] = ROW(op, AL, I, BV_IMM_8, flags), [(at) + 5] = ROW(op, rAX, I, BV_IMM_Z, flags)
+#define ALU(at, op, flags)                                                              \
+	[(at) + 0] = ROW(op, Eb, Gb, BV_IMM_NONE, MRM | BV_OPF_LOCK | (flags)),         \
+		[(at) + 1] = ROW(op, Ev, Gv, BV_IMM_NONE, MRM | BV_OPF_LOCK | (flags)), \
+		[(at) + 2] = ROW(op, Gb, Eb, BV_IMM_NONE, MRM | (flags)),               \
+		[(at) + 3] = ROW(op, Gv, Ev, BV_IMM_NONE, MRM | (flags)),               \
+		[(at) + 4] = ROW(op, AL, I, BV_IMM_8, flags),                           \
+		[(at) + 5] = ROW(op, rAX, I, BV_IMM_Z, flags)
 
-#define EIGHT(at, ...)                                                                             \
-	[(at) + 0] = __VA_ARGS__, [(at) + 1] = __VA_ARGS__, [(at) + 2] = __VA_ARGS__,              \
-	[(at) + 3] = __VA_ARGS__, [(at) + 4] = __VA_ARGS__, [(at) + 5] = __VA_ARGS__,              \
-	[(at) + 6] = __VA_ARGS__, [(at) + 7] = __VA_ARGS__
+#define EIGHT(at, ...)                                                                        \
+	[(at) + 0] = __VA_ARGS__, [(at) + 1] = __VA_ARGS__, [(at) + 2] = __VA_ARGS__,         \
+		[(at) + 3] = __VA_ARGS__, [(at) + 4] = __VA_ARGS__, [(at) + 5] = __VA_ARGS__, \
+		[(at) + 6] = __VA_ARGS__, [(at) + 7] = __VA_ARGS__
 
 #define SIXTEEN(at, ...) EIGHT(at, __VA_ARGS__), EIGHT((at) + 8, __VA_ARGS__)
 
@@ -143,9 +145,10 @@ const struct bv_opcode bv_opcodes[256] = {
 	[0x89] = ROW(BV_OP_MOV, Ev, Gv, BV_IMM_NONE, MRM | BV_OPF_NO_READ),
 	[0x8a] = ROW(BV_OP_MOV, Gb, Eb, BV_IMM_NONE, MRM | BV_OPF_NO_READ),
 	[0x8b] = ROW(BV_OP_MOV, Gv, Ev, BV_IMM_NONE, MRM | BV_OPF_NO_READ),
-	[0x8c] = ROW(BV_OP_MOV_FROM_SEG, Ew_Rv, None, BV_IMM_NONE, MRM | BV_OPF_NO_READ),
+	[0x8c] = ROW(BV_OP_MOV_FROM_SEG, Ew_Rv, None, BV_IMM_NONE,
+		     MRM | BV_OPF_NO_READ | BV_OPF_SPECIAL),
 	[0x8d] = ROW(BV_OP_LEA, Gv, M, BV_IMM_NONE, MRM | BV_OPF_NO_READ | BV_OPF_MEMORY),
-	[0x8e] = ROW(BV_OP_MOV_TO_SEG, None, Ew, BV_IMM_NONE, MRM),
+	[0x8e] = ROW(BV_OP_MOV_TO_SEG, None, Ew, BV_IMM_NONE, MRM | BV_OPF_SPECIAL),
 	[0x8f] = ROW(BV_GROUP_1A, El, None, BV_IMM_NONE, GROUP | D64),
 	EIGHT(0x90, ROW(BV_OP_XCHG, Zv, rAX, BV_IMM_NONE, 0)), /* 90 itself: see the operation */
 	[0x98] = ROW(BV_OP_CBW, None, None, BV_IMM_NONE, 0),
@@ -265,13 +268,11 @@ const struct bv_opcode bv_opcodes_0f[256] = {
 	[0x17] = VSET(BV_SET_17),
 	EIGHT(0x18, ROW(BV_GROUP_P, None, None, BV_IMM_NONE, GROUP)),
 	[0x20] = ROW(BV_OP_MOV_FROM_CR, Rs, None, BV_IMM_NONE,
-		     MRM | BV_OPF_CPL0 | BV_OPF_NO_READ | BV_OPF_REGISTER_ONLY),
+		     MRM | BV_OPF_CPL0 | BV_OPF_NO_READ | REGISTER),
 	[0x21] = ROW(BV_OP_MOV_FROM_DR, Rs, None, BV_IMM_NONE,
-		     MRM | BV_OPF_CPL0 | BV_OPF_NO_READ | BV_OPF_REGISTER_ONLY),
-	[0x22] = ROW(BV_OP_MOV_TO_CR, None, Rs, BV_IMM_NONE,
-		     MRM | BV_OPF_CPL0 | BV_OPF_REGISTER_ONLY),
-	[0x23] = ROW(BV_OP_MOV_TO_DR, None, Rs, BV_IMM_NONE,
-		     MRM | BV_OPF_CPL0 | BV_OPF_REGISTER_ONLY),
+		     MRM | BV_OPF_CPL0 | BV_OPF_NO_READ | REGISTER),
+	[0x22] = ROW(BV_OP_MOV_TO_CR, None, Rs, BV_IMM_NONE, MRM | BV_OPF_CPL0 | REGISTER),
+	[0x23] = ROW(BV_OP_MOV_TO_DR, None, Rs, BV_IMM_NONE, MRM | BV_OPF_CPL0 | REGISTER),
 	[0x28] = VSET(BV_SET_28),
 	[0x29] = VSET(BV_SET_29),
 	[0x2a] = UNKNOWN_RM,
@@ -485,25 +486,25 @@ const struct bv_opcode bv_opcode_groups[BV_GROUP_COUNT][8] = {
 #define GPR(op, flags) ROW(op, Gv, Ev, BV_IMM_NONE, flags)
 
 const struct bv_opcode bv_opcode_sets[BV_SET_COUNT][4] = {
-	[BV_SET_10] = { VLOAD(0), VLOAD(0), VROW(BV_OP_VEC_MOVS, Md, SSE),
-			VROW(BV_OP_VEC_MOVS, Mq, SSE) },
-	[BV_SET_11] = { VSTORE(0), VSTORE(0), VROW(BV_OP_VEC_STORE_S, Md, SSE),
-			VROW(BV_OP_VEC_STORE_S, Mq, SSE) },
-	[BV_SET_12] = { VROW(BV_OP_VEC_LOAD_LO, Mq, SSE128),
-			VROW(BV_OP_VEC_LOAD_LO, Mq, SSE128 | BV_OPF_MEMORY),
+	[BV_SET_10] = { VLOAD(0), VLOAD(0), VROW(BV_OP_VEC_MOVS, Md, SSE | BV_OPF_VEX_3R),
+			VROW(BV_OP_VEC_MOVS, Mq, SSE | BV_OPF_VEX_3R) },
+	[BV_SET_11] = { VSTORE(0), VSTORE(0), VROW(BV_OP_VEC_STORE_S, Md, SSE | BV_OPF_VEX_3R),
+			VROW(BV_OP_VEC_STORE_S, Mq, SSE | BV_OPF_VEX_3R) },
+	[BV_SET_12] = { VROW(BV_OP_VEC_LOAD_LO, Mq, SSE128 | BV_OPF_VEX_3),
+			VROW(BV_OP_VEC_LOAD_LO, Mq, SSE128 | BV_OPF_VEX_3 | BV_OPF_MEMORY),
 			PLAIN(BV_OP_UNKNOWN), PLAIN(BV_OP_UNKNOWN) },
 	[BV_SET_13] = { VROW(BV_OP_VEC_STORE_LOW, Mq, SSE128 | BV_OPF_MEMORY),
 			VROW(BV_OP_VEC_STORE_LOW, Mq, SSE128 | BV_OPF_MEMORY), INVALID, INVALID },
-	[BV_SET_16] = { VROW(BV_OP_VEC_LOAD_HI, Mq, SSE128),
-			VROW(BV_OP_VEC_LOAD_HI, Mq, SSE128 | BV_OPF_MEMORY),
+	[BV_SET_16] = { VROW(BV_OP_VEC_LOAD_HI, Mq, SSE128 | BV_OPF_VEX_3),
+			VROW(BV_OP_VEC_LOAD_HI, Mq, SSE128 | BV_OPF_VEX_3 | BV_OPF_MEMORY),
 			PLAIN(BV_OP_UNKNOWN), INVALID },
 	[BV_SET_17] = { VROW(BV_OP_VEC_STORE_HI, Mq, SSE128 | BV_OPF_MEMORY),
 			VROW(BV_OP_VEC_STORE_HI, Mq, SSE128 | BV_OPF_MEMORY), INVALID, INVALID },
 	[BV_SET_28] = { VLOAD(BV_OPF_ALIGNED), VLOAD(BV_OPF_ALIGNED), INVALID, INVALID },
 	[BV_SET_29] = { VSTORE(BV_OPF_ALIGNED), VSTORE(BV_OPF_ALIGNED), INVALID, INVALID },
 	[BV_SET_2B] = { VSTORE(BV_OPF_ALIGNED | BV_OPF_MEMORY),
-			VSTORE(BV_OPF_ALIGNED | BV_OPF_MEMORY),
-			PLAIN(BV_OP_UNKNOWN), PLAIN(BV_OP_UNKNOWN) }, /* MOVNTSS, MOVNTSD of SSE4A */
+			VSTORE(BV_OPF_ALIGNED | BV_OPF_MEMORY), PLAIN(BV_OP_UNKNOWN),
+			PLAIN(BV_OP_UNKNOWN) }, /* MOVNTSS, MOVNTSD of SSE4A */
 	[BV_SET_6E] = { ROW(BV_OP_MMX_FROM_GPR, None, Ey, BV_IMM_NONE, BV_OPF_MMX),
 			ROW(BV_OP_VEC_FROM_GPR, None, Ey, BV_IMM_NONE, SSE128), INVALID, INVALID },
 	[BV_SET_6F] = { VROW(BV_OP_MMX_LOAD, Mq, BV_OPF_MMX), VLOAD(BV_OPF_ALIGNED), VLOAD(0),

@@ -257,6 +257,9 @@ enum bv_opcode_flag {
 	BV_OPF_STACK = 1 << 24, /* reads or writes the stack besides its operands */
 	BV_OPF_STRING = 1 << 25, /* memory by rSI and rDI, REP */
 	BV_OPF_NO_REX_W = 1 << 26, /* the operand size is never 8 */
+	BV_OPF_SPECIAL = 1 << 27, /* ModRM.reg is a segment, control or debug register */
+	BV_OPF_VEX_3 = 1 << 28, /* VEX.vvvv is a third operand; */
+	BV_OPF_VEX_3R = 1 << 29, /* only if ModRM names a register */
 
 	/* What the common path need not look at one by one. */
 	BV_OPF_CHECKS = BV_OPF_NO64 | BV_OPF_ONLY64 | BV_OPF_CPL0 | BV_OPF_PROTECTED |

@@ -142,8 +142,9 @@ unsigned int bv_insn_width(const struct bv_insn *insn, u8 operand)
 /* ModRM with 16-bit addresses (APM volume 3, table 1-10). */
 static unsigned int bv_insn_memory16(struct bv_insn *insn, const u8 *bytes, unsigned int at)
 {
-	static const u8 bases[8] = { BV_RBX, BV_RBX, BV_RBP, BV_RBP,
-				     BV_RSI, BV_RDI, BV_RBP, BV_RBX };
+	static const u8 bases[8] = {
+		BV_RBX, BV_RBX, BV_RBP, BV_RBP, BV_RSI, BV_RDI, BV_RBP, BV_RBX
+	};
 	static const u8 indexes[8] = { BV_RSI,	       BV_RDI,	       BV_RSI,
 				       BV_RDI,	       BV_INSN_NO_REG, BV_INSN_NO_REG,
 				       BV_INSN_NO_REG, BV_INSN_NO_REG };
@@ -320,8 +321,8 @@ static unsigned int bv_insn_vex(struct bv_insn *insn, const u8 *bytes, unsigned 
 	u8 byte = bytes[at++];
 
 	/* no 66, F2, F3, LOCK or REX may stand before it */
-	if (insn->prefixes & (BV_PREFIX_66 | BV_PREFIX_REP | BV_PREFIX_REPNE | BV_PREFIX_LOCK |
-			      BV_PREFIX_REX))
+	if (insn->prefixes &
+	    (BV_PREFIX_66 | BV_PREFIX_REP | BV_PREFIX_REPNE | BV_PREFIX_LOCK | BV_PREFIX_REX))
 		map = 0;
 	insn->rex = byte & 0x80 ? 0 : BV_REX_R;
 	if (insn->opcode == 0xc4) {
@@ -397,6 +398,40 @@ static bool bv_insn_has_memory(const struct bv_insn *insn, u8 operand)
 				  place == BV_AT_RM_LATE || place == BV_AT_RM16);
 }
 
+/* Does ModRM.reg name a segment, control or debug register that exists? */
+static bool bv_insn_has_register(const struct bv_insn *insn)
+{
+	unsigned int seg = insn->reg & 7; /* REX.R does not reach segment registers */
+
+	switch (insn->row.op) {
+	case BV_OP_MOV_FROM_SEG:
+		return seg <= BV_SEG_GS;
+	case BV_OP_MOV_TO_SEG:
+		return seg <= BV_SEG_GS && seg != BV_SEG_CS;
+	case BV_OP_MOV_FROM_CR:
+	case BV_OP_MOV_TO_CR:
+		return BV_BIT(insn->reg) & 0x11d; /* 0, 2, 3, 4, 8 */
+	case BV_OP_MOV_FROM_DR:
+	case BV_OP_MOV_TO_DR:
+		return insn->reg < 8;
+	default:
+		return true;
+	}
+}
+
+/* What only VEX brings in: VEX.L where it must be clear, VEX.vvvv where there is no third operand. */
+static enum bv_decode_rc bv_insn_vex_verdict(const struct bv_insn *insn)
+{
+	u32 flags = insn->row.flags;
+	bool third = (flags & BV_OPF_VEX_3) || ((flags & BV_OPF_VEX_3R) && insn->mod == 3);
+
+	if (!(flags & BV_OPF_VEX))
+		return BV_DECODE_UNKNOWN;
+	if ((insn->vex_l && (flags & BV_OPF_VEX128)) || (insn->vex_reg && !third))
+		return BV_DECODE_INVALID;
+	return BV_DECODE_OK;
+}
+
 static enum bv_decode_rc bv_insn_verdict(const struct bv_insn *insn)
 {
 	u32 flags = insn->row.flags;
@@ -409,16 +444,12 @@ static enum bv_decode_rc bv_insn_verdict(const struct bv_insn *insn)
 		return BV_DECODE_INVALID;
 	if (insn->mod == 3 ? flags & BV_OPF_MEMORY : flags & BV_OPF_REGISTER)
 		return BV_DECODE_INVALID;
+	if ((flags & BV_OPF_SPECIAL) && !bv_insn_has_register(insn))
+		return BV_DECODE_INVALID;
 	if ((insn->prefixes & BV_PREFIX_LOCK) &&
 	    (!(flags & BV_OPF_LOCK) || !bv_insn_has_memory(insn, insn->row.dst)))
 		return BV_DECODE_INVALID;
-	if (insn->prefixes & BV_PREFIX_VEX) {
-		if (!(flags & BV_OPF_VEX))
-			return BV_DECODE_UNKNOWN;
-		if (insn->vex_l && (flags & BV_OPF_VEX128))
-			return BV_DECODE_INVALID;
-	}
-	return BV_DECODE_OK;
+	return insn->prefixes & BV_PREFIX_VEX ? bv_insn_vex_verdict(insn) : BV_DECODE_OK;
 }
 
 static void bv_insn_clear(struct bv_insn *insn, enum bv_code_size code)

@@ -52,7 +52,8 @@ enum bv_decode_rc {
 #define BV_PREFIX_VEX 0x80
 
 struct bv_insn {
-	struct bv_opcode row; /* group and prefix sets resolved, operands of the group's row inherited */
+	struct bv_opcode
+		row; /* group and prefix sets resolved, operands of the group's row inherited */
 	u8 len;
 	u8 opcode; /* the last opcode byte */
 	u8 code; /* enum bv_code_size */

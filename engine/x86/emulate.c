@@ -78,8 +78,8 @@ static bool bv_emul_misaligned(const struct bv_emul *emul, u64 linear, unsigned 
 {
 	if (emul->cpl != 3 || !(emul->cr0 & BV_CR0_AM) || !(emul->rflags & BV_RFLAGS_AC))
 		return false;
-	if (size > 8)
-		size = 8;
+	if (size > 16)
+		size = 16;
 	return !(size & (size - 1)) && (linear & (size - 1));
 }
 
@@ -104,27 +104,31 @@ enum bv_emul_rc bv_emul_linear(struct bv_emul *emul, unsigned int seg, u64 offse
 		if (rc)
 			return rc;
 	}
-	if (bv_unlikely(bv_emul_misaligned(emul, *linear, size)))
+	if (access & BV_ACCESS_UNITS)
+		size = emul->insn.size;
+	if (bv_unlikely(bv_emul_misaligned(emul, *linear, size)) && !(access & BV_ACCESS_ALIGNED))
 		return bv_emul_raise_error(emul, BV_EXC_AC, 0);
 	return BV_EMUL_DONE;
 }
 
 enum bv_emul_rc bv_emul_read(struct bv_emul *emul, unsigned int seg, u64 offset, void *buffer,
-			     unsigned int size)
+			     unsigned int size, unsigned int access)
 {
 	u64 linear;
-	enum bv_emul_rc rc = bv_emul_linear(emul, seg, offset, size, 0, &linear);
+	enum bv_emul_rc rc = bv_emul_linear(emul, seg, offset, size, access, &linear);
 
-	return rc ? rc : emul->ops->read(emul, linear, buffer, size, 0);
+	return rc ? rc : emul->ops->read(emul, linear, buffer, size, access);
 }
 
 enum bv_emul_rc bv_emul_write(struct bv_emul *emul, unsigned int seg, u64 offset,
-			      const void *buffer, unsigned int size)
+			      const void *buffer, unsigned int size, unsigned int access)
 {
 	u64 linear;
-	enum bv_emul_rc rc = bv_emul_linear(emul, seg, offset, size, BV_ACCESS_WRITE, &linear);
+	enum bv_emul_rc rc;
 
-	return rc ? rc : emul->ops->write(emul, linear, buffer, size, BV_ACCESS_WRITE);
+	access |= BV_ACCESS_WRITE;
+	rc = bv_emul_linear(emul, seg, offset, size, access, &linear);
+	return rc ? rc : emul->ops->write(emul, linear, buffer, size, access);
 }
 
 enum bv_emul_rc bv_emul_modrm(struct bv_emul *emul, unsigned int size, unsigned int access,
@@ -219,8 +223,7 @@ static enum bv_emul_rc bv_emul_check_fpu(struct bv_emul *emul)
 	if (emul->insn.prefixes & BV_PREFIX_VEX) {
 		if (!bv_emul_protected(emul) || !(emul->cr4 & BV_CR4_OSXSAVE))
 			return bv_emul_raise(emul, BV_EXC_UD);
-	} else if ((cr0 & BV_CR0_EM) ||
-		   ((flags & BV_OPF_SSE) && !(emul->cr4 & BV_CR4_OSFXSR))) {
+	} else if ((cr0 & BV_CR0_EM) || ((flags & BV_OPF_SSE) && !(emul->cr4 & BV_CR4_OSFXSR))) {
 		return bv_emul_raise(emul, BV_EXC_UD);
 	}
 	return cr0 & BV_CR0_TS ? bv_emul_raise(emul, BV_EXC_NM) : BV_EMUL_DONE;
@@ -306,9 +309,8 @@ static enum bv_emul_rc bv_emul_operand(struct bv_emul *emul, struct bv_emul_oper
 		bv_operand_register(emul, operand, BV_RAX, read);
 		break;
 	case BV_AT_OPREG:
-		bv_operand_register(
-			emul, operand,
-			(insn->opcode & 7) | (insn->rex & BV_REX_B ? 8 : 0), read);
+		bv_operand_register(emul, operand,
+				    (insn->opcode & 7) | (insn->rex & BV_REX_B ? 8 : 0), read);
 		break;
 	case BV_AT_CL:
 		operand->value = (u8)emul->gpr[BV_RCX];

@@ -31,6 +31,9 @@ enum bv_emul_rc {
 #define BV_ACCESS_RMW 0x2u /* a read that a write of the same bytes follows: check for both */
 #define BV_ACCESS_FETCH 0x4u /* an instruction fetch */
 #define BV_ACCESS_IMPLICIT 0x8u /* a descriptor or TSS access: supervisor whatever the CPL */
+/* the emulator's own, no matter for the operations: */
+#define BV_ACCESS_ALIGNED 0x10u /* never #AC, as misalignment is #GP */
+#define BV_ACCESS_UNITS 0x20u /* several elements of insn.size, whose alignment counts */
 
 struct bv_emul;
 
@@ -125,7 +128,8 @@ struct bv_emul {
 	const struct bv_emul_ops *ops;
 	void *owner; /* the caller's */
 	struct bv_ioreplay *replay; /* or NULL: emptied when the instruction is complete */
-	unsigned int repeat_max; /* repetitions a run, 0 for the default; the rest is left for the next run */
+	unsigned int
+		repeat_max; /* repetitions a run, 0 for the default; the rest is left for the next run */
 
 	/*
 	 * The instruction's bytes where the caller has them (decode assists), and how many; 0 otherwise. bv_emul_run()

@@ -120,16 +120,16 @@ enum bv_emul_rc bv_op_adc(struct bv_emul *emul)
 
 enum bv_emul_rc bv_op_sub(struct bv_emul *emul)
 {
-	emul->dst.value = bv_alu_sub(emul, emul->dst.value, emul->src.value, 0,
-				     BV_FLAGS_ARITHMETIC, emul->dst.size);
+	emul->dst.value = bv_alu_sub(emul, emul->dst.value, emul->src.value, 0, BV_FLAGS_ARITHMETIC,
+				     emul->dst.size);
 	return BV_EMUL_DONE;
 }
 
 enum bv_emul_rc bv_op_sbb(struct bv_emul *emul)
 {
-	emul->dst.value = bv_alu_sub(emul, emul->dst.value, emul->src.value,
-				     emul->rflags & BV_RFLAGS_CF, BV_FLAGS_ARITHMETIC,
-				     emul->dst.size);
+	emul->dst.value =
+		bv_alu_sub(emul, emul->dst.value, emul->src.value, emul->rflags & BV_RFLAGS_CF,
+			   BV_FLAGS_ARITHMETIC, emul->dst.size);
 	return BV_EMUL_DONE;
 }
 
@@ -167,15 +167,15 @@ enum bv_emul_rc bv_op_not(struct bv_emul *emul)
 
 enum bv_emul_rc bv_op_neg(struct bv_emul *emul)
 {
-	emul->dst.value = bv_alu_sub(emul, 0, emul->dst.value, 0, BV_FLAGS_ARITHMETIC,
-				     emul->dst.size);
+	emul->dst.value =
+		bv_alu_sub(emul, 0, emul->dst.value, 0, BV_FLAGS_ARITHMETIC, emul->dst.size);
 	return BV_EMUL_DONE;
 }
 
 enum bv_emul_rc bv_op_inc(struct bv_emul *emul)
 {
-	emul->dst.value = bv_alu_add(emul, emul->dst.value, 1, 0,
-				     BV_FLAGS_ARITHMETIC & ~BV_RFLAGS_CF);
+	emul->dst.value =
+		bv_alu_add(emul, emul->dst.value, 1, 0, BV_FLAGS_ARITHMETIC & ~BV_RFLAGS_CF);
 	return BV_EMUL_DONE;
 }
 
@@ -261,8 +261,7 @@ enum bv_emul_rc bv_op_rol(struct bv_emul *emul)
 		return BV_EMUL_DONE;
 	if (turn)
 		value = value << turn | value >> (bits - turn);
-	bv_rotate_flags(emul, value, value & 1,
-			bv_top_bit(value, emul->dst.size) != (value & 1));
+	bv_rotate_flags(emul, value, value & 1, bv_top_bit(value, emul->dst.size) != (value & 1));
 	return BV_EMUL_DONE;
 }
 
@@ -499,8 +498,7 @@ enum bv_emul_rc bv_op_movbe(struct bv_emul *emul)
 /* BSWAP of 16 bits is undefined; processors write zero. */
 enum bv_emul_rc bv_op_bswap(struct bv_emul *emul)
 {
-	emul->dst.value =
-		emul->dst.size == 2 ? 0 : bv_swap_bytes(emul->dst.value, emul->dst.size);
+	emul->dst.value = emul->dst.size == 2 ? 0 : bv_swap_bytes(emul->dst.value, emul->dst.size);
 	return BV_EMUL_DONE;
 }
 
@@ -576,7 +574,8 @@ enum bv_emul_rc bv_op_cmpxchg8b(struct bv_emul *emul)
 	bool equal;
 	u64 linear;
 
-	rc = bv_emul_modrm(emul, half * 2, BV_ACCESS_RMW, &linear);
+	rc = bv_emul_modrm(emul, half * 2, BV_ACCESS_RMW | (half == 8 ? BV_ACCESS_ALIGNED : 0),
+			   &linear);
 	if (rc)
 		return rc;
 	if (half == 8 && (linear & 15))
@@ -622,7 +621,7 @@ enum bv_emul_rc bv_op_xlat(struct bv_emul *emul)
 
 	if (emul->insn.addr_size != 8)
 		offset &= bv_size_mask(emul->insn.addr_size);
-	rc = bv_emul_read(emul, emul->insn.seg, offset, &value, 1);
+	rc = bv_emul_read(emul, emul->insn.seg, offset, &value, 1, 0);
 	if (!rc)
 		bv_gpr_set(emul->gpr, BV_RAX, 1, true, value);
 	return rc;
@@ -641,15 +640,13 @@ enum bv_emul_rc bv_op_cwd(struct bv_emul *emul)
 {
 	unsigned int size = emul->insn.op_size;
 
-	bv_gpr_set(emul->gpr, BV_RDX, size, true,
-		   bv_top_bit(emul->gpr[BV_RAX], size) ? ~0ULL : 0);
+	bv_gpr_set(emul->gpr, BV_RDX, size, true, bv_top_bit(emul->gpr[BV_RAX], size) ? ~0ULL : 0);
 	return BV_EMUL_DONE;
 }
 
 /* --- flags as operands --- */
 
-#define BV_FLAGS_IN_AH                                                                             \
-	(BV_RFLAGS_CF | BV_RFLAGS_PF | BV_RFLAGS_AF | BV_RFLAGS_ZF | BV_RFLAGS_SF)
+#define BV_FLAGS_IN_AH (BV_RFLAGS_CF | BV_RFLAGS_PF | BV_RFLAGS_AF | BV_RFLAGS_ZF | BV_RFLAGS_SF)
 
 enum bv_emul_rc bv_op_lahf(struct bv_emul *emul)
 {

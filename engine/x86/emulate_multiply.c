@@ -57,8 +57,8 @@ enum bv_emul_rc bv_op_mul(struct bv_emul *emul)
 /* Signed product; true if it does not fit the operand's size. */
 static bool bv_multiply_signed(u64 left, u64 right, unsigned int size, struct bv_wide *wide)
 {
-	__int128 product = (__int128)(s64)bv_sign_extend(left, size) *
-			   (s64)bv_sign_extend(right, size);
+	__int128 product =
+		(__int128)(s64)bv_sign_extend(left, size) * (s64)bv_sign_extend(right, size);
 
 	wide->low = (u64)product;
 	wide->high = (u64)(product >> (size * 8));
@@ -68,8 +68,8 @@ static bool bv_multiply_signed(u64 left, u64 right, unsigned int size, struct bv
 enum bv_emul_rc bv_op_imul_wide(struct bv_emul *emul)
 {
 	struct bv_wide wide;
-	bool overflow = bv_multiply_signed(emul->gpr[BV_RAX], emul->dst.value, emul->dst.size,
-					   &wide);
+	bool overflow =
+		bv_multiply_signed(emul->gpr[BV_RAX], emul->dst.value, emul->dst.size, &wide);
 
 	bv_wide_set(emul, wide.low, wide.high);
 	bv_multiply_flags(emul, overflow);
@@ -82,8 +82,7 @@ enum bv_emul_rc bv_op_imul(struct bv_emul *emul)
 	u64 left = emul->insn.row.imm ? emul->insn.imm : emul->dst.value;
 	struct bv_wide wide;
 
-	bv_multiply_flags(emul,
-			  bv_multiply_signed(left, emul->src.value, emul->dst.size, &wide));
+	bv_multiply_flags(emul, bv_multiply_signed(left, emul->src.value, emul->dst.size, &wide));
 	emul->dst.value = wide.low;
 	return BV_EMUL_DONE;
 }

@@ -21,7 +21,7 @@
 #include "x86/bytes.h"
 #include "x86/emulate.h"
 
-#define BV_FLAGS_ARITHMETIC                                                                        \
+#define BV_FLAGS_ARITHMETIC \
 	(BV_RFLAGS_CF | BV_RFLAGS_PF | BV_RFLAGS_AF | BV_RFLAGS_ZF | BV_RFLAGS_SF | BV_RFLAGS_OF)
 
 typedef enum bv_emul_rc bv_emul_operation(struct bv_emul *emul);
@@ -30,9 +30,9 @@ typedef enum bv_emul_rc bv_emul_operation(struct bv_emul *emul);
 enum bv_emul_rc bv_emul_linear(struct bv_emul *emul, unsigned int seg, u64 offset,
 			       unsigned int size, unsigned int access, u64 *linear);
 enum bv_emul_rc bv_emul_read(struct bv_emul *emul, unsigned int seg, u64 offset, void *buffer,
-			     unsigned int size);
+			     unsigned int size, unsigned int access);
 enum bv_emul_rc bv_emul_write(struct bv_emul *emul, unsigned int seg, u64 offset,
-			      const void *buffer, unsigned int size);
+			      const void *buffer, unsigned int size, unsigned int access);
 
 /* Linear address of the ModRM operand, for operations that reach it themselves. */
 enum bv_emul_rc bv_emul_modrm(struct bv_emul *emul, unsigned int size, unsigned int access,
@@ -46,14 +46,13 @@ bool bv_emul_canonical(const struct bv_emul *emul, u64 address);
 /* Gives next_rip the value, cut to the operand size and checked. */
 enum bv_emul_rc bv_emul_jump(struct bv_emul *emul, u64 target);
 
-/* The stack. The address is .offset bytes above rSP; SP, ESP or RSP wraps as SS says. */
+/* The stack, at the offset .rsp, which wraps as SS says. Several elements are one access. */
 unsigned int bv_emul_stack_size(struct bv_emul *emul);
 enum bv_emul_rc bv_emul_stack_read(struct bv_emul *emul, u64 rsp, void *buffer, unsigned int size);
 enum bv_emul_rc bv_emul_stack_write(struct bv_emul *emul, u64 rsp, const void *buffer,
 				    unsigned int size);
 void bv_emul_stack_set(struct bv_emul *emul, u64 rsp);
 
-/* The operand size of a push of the instruction at hand: op_size, in 64-bit code 8 unless it is 2. */
 enum bv_emul_rc bv_emul_push(struct bv_emul *emul, u64 value, unsigned int size);
 
 /* Loads a segment register as MOV and POP do; nothing changes on a fault. */

@@ -116,8 +116,8 @@ static void bv_segment_real(struct bv_emul *emul, unsigned int index, u16 sel)
 	seg.base = (u64)sel << 4;
 	if (bv_emul_vm86(emul)) {
 		seg.limit = 0xffff;
-		seg.attr = BV_SEG_P | BV_SEG_DPL | BV_SEG_S | BV_SEG_TYPE_WRITE |
-			   BV_SEG_TYPE_ACCESSED;
+		seg.attr =
+			BV_SEG_P | BV_SEG_DPL | BV_SEG_S | BV_SEG_TYPE_WRITE | BV_SEG_TYPE_ACCESSED;
 	}
 	emul->ops->seg_set(emul, index, &seg);
 }
@@ -196,9 +196,6 @@ enum bv_emul_rc bv_op_mov_from_seg(struct bv_emul *emul)
 {
 	struct bv_seg seg;
 
-	/* REX.R does not reach segment registers */
-	if ((emul->insn.reg & 7) > BV_SEG_GS)
-		return bv_emul_raise(emul, BV_EXC_UD);
 	emul->ops->seg_get(emul, emul->insn.reg & 7, &seg);
 	emul->dst.value = seg.sel;
 	return BV_EMUL_DONE;
@@ -209,8 +206,6 @@ enum bv_emul_rc bv_op_mov_to_seg(struct bv_emul *emul)
 	unsigned int index = emul->insn.reg & 7;
 	enum bv_emul_rc rc;
 
-	if (index == BV_SEG_CS || index > BV_SEG_GS)
-		return bv_emul_raise(emul, BV_EXC_UD);
 	rc = bv_emul_segment_load(emul, index, (u16)emul->src.value);
 	emul->shadow = !rc && index == BV_SEG_SS;
 	return rc;
@@ -277,7 +272,8 @@ static enum bv_emul_rc bv_far_pointer(struct bv_emul *emul, u64 *offset, u16 *se
 
 enum bv_emul_rc bv_op_load_far(struct bv_emul *emul)
 {
-	static const u8 segments[8] = { [0xb2 & 7] = BV_SEG_SS, [0xb4 & 7] = BV_SEG_FS,
+	static const u8 segments[8] = { [0xb2 & 7] = BV_SEG_SS,
+					[0xb4 & 7] = BV_SEG_FS,
 					[0xb5 & 7] = BV_SEG_GS };
 	unsigned int index = segments[emul->insn.opcode & 7];
 	enum bv_emul_rc rc;
@@ -537,8 +533,7 @@ enum bv_emul_rc bv_op_int(struct bv_emul *emul)
 {
 	if (emul->cr0 & BV_CR0_PE)
 		return BV_EMUL_UNHANDLED;
-	return bv_interrupt_real(emul,
-				 emul->insn.opcode == 0xcc ? BV_EXC_BP : (u8)emul->insn.imm);
+	return bv_interrupt_real(emul, emul->insn.opcode == 0xcc ? BV_EXC_BP : (u8)emul->insn.imm);
 }
 
 enum bv_emul_rc bv_op_into(struct bv_emul *emul)
@@ -559,7 +554,7 @@ enum bv_emul_rc bv_op_bound(struct bv_emul *emul)
 	u8 bounds[8];
 	u64 linear;
 
-	rc = bv_emul_modrm(emul, 2 * size, 0, &linear);
+	rc = bv_emul_modrm(emul, 2 * size, BV_ACCESS_UNITS, &linear);
 	if (!rc)
 		rc = emul->ops->read(emul, linear, bounds, 2 * size, 0);
 	if (rc)
@@ -725,8 +720,7 @@ enum bv_emul_rc bv_op_lar(struct bv_emul *emul)
 
 	if (rc)
 		return rc;
-	good = good &&
-	       bv_inspection_type(emul, &descriptor.seg, BV_LAR_TYPES, BV_LAR_TYPES_LONG) &&
+	good = good && bv_inspection_type(emul, &descriptor.seg, BV_LAR_TYPES, BV_LAR_TYPES_LONG) &&
 	       bv_inspection_privileged(emul, &descriptor.seg);
 	if (good)
 		emul->dst.value = descriptor.low >> 32 & 0x00f0ff00;
@@ -742,8 +736,7 @@ enum bv_emul_rc bv_op_lsl(struct bv_emul *emul)
 
 	if (rc)
 		return rc;
-	good = good &&
-	       bv_inspection_type(emul, &descriptor.seg, BV_LSL_TYPES, BV_LSL_TYPES_LONG) &&
+	good = good && bv_inspection_type(emul, &descriptor.seg, BV_LSL_TYPES, BV_LSL_TYPES_LONG) &&
 	       bv_inspection_privileged(emul, &descriptor.seg);
 	if (good)
 		emul->dst.value = descriptor.seg.limit;

@@ -29,12 +29,15 @@ static bool bv_string_repeats(const struct bv_emul *emul)
 	return emul->insn.prefixes & (BV_PREFIX_REP | BV_PREFIX_REPNE);
 }
 
-/* After .done repetitions: counts rCX, and empties the log, as their accesses will not come again. */
+/*
+ * After .done repetitions, which stay done whatever comes next: counts rCX, keeps the flags of the comparison, and
+ * empties the log, as their accesses will not come again.
+ */
 static void bv_string_count(struct bv_emul *emul, unsigned int done)
 {
 	if (bv_string_repeats(emul))
-		bv_gpr_set(emul->gpr, BV_RCX, emul->insn.addr_size, true,
-			   emul->gpr[BV_RCX] - done);
+		bv_gpr_set(emul->gpr, BV_RCX, emul->insn.addr_size, true, emul->gpr[BV_RCX] - done);
+	emul->rflags = emul->flags;
 	if (emul->replay)
 		bv_ioreplay_reset(emul->replay);
 }
@@ -44,20 +47,20 @@ static enum bv_emul_rc bv_string_load(struct bv_emul *emul, u64 *value)
 {
 	*value = 0;
 	return bv_emul_read(emul, emul->insn.seg, bv_string_offset(emul, BV_RSI), value,
-			    emul->insn.size);
+			    emul->insn.size, 0);
 }
 
 static enum bv_emul_rc bv_string_store(struct bv_emul *emul, u64 value)
 {
 	return bv_emul_write(emul, BV_SEG_ES, bv_string_offset(emul, BV_RDI), &value,
-			     emul->insn.size);
+			     emul->insn.size, 0);
 }
 
 static enum bv_emul_rc bv_string_load_es(struct bv_emul *emul, u64 *value)
 {
 	*value = 0;
-	return bv_emul_read(emul, BV_SEG_ES, bv_string_offset(emul, BV_RDI), value,
-			    emul->insn.size);
+	return bv_emul_read(emul, BV_SEG_ES, bv_string_offset(emul, BV_RDI), value, emul->insn.size,
+			    0);
 }
 
 /* --- one repetition of each: .done is how many it was --- */
@@ -176,8 +179,8 @@ static enum bv_emul_rc bv_step_ins(struct bv_emul *emul, unsigned int *done)
 	if (count > sizeof(buffer) / size)
 		count = sizeof(buffer) / size;
 	if (count > 1) /* the limit, over the whole */
-		rc = bv_emul_linear(emul, BV_SEG_ES, offset, size * count, BV_ACCESS_WRITE,
-				    &linear);
+		rc = bv_emul_linear(emul, BV_SEG_ES, offset, size * count,
+				    BV_ACCESS_WRITE | BV_ACCESS_UNITS, &linear);
 	if (rc) /* not all of it lies in the segment */
 		count = 1;
 	rc = emul->ops->port_in(emul, (u16)emul->gpr[BV_RDX], size, count, buffer);
@@ -205,7 +208,7 @@ static enum bv_emul_rc bv_step_outs(struct bv_emul *emul, unsigned int *done)
 	if (count > sizeof(buffer) / size)
 		count = sizeof(buffer) / size;
 	if (count > 1)
-		rc = bv_emul_linear(emul, seg, offset, size * count, 0, &linear);
+		rc = bv_emul_linear(emul, seg, offset, size * count, BV_ACCESS_UNITS, &linear);
 	if (rc)
 		count = 1;
 	rc = emul->ops->read(emul, linear, buffer, size * count, 0);

@@ -5,15 +5,8 @@
  */
 #include "x86/emulate_parts.h"
 
-static bool bv_cr_exists(unsigned int cr)
-{
-	return cr == 0 || cr == 2 || cr == 3 || cr == 4 || cr == 8;
-}
-
 enum bv_emul_rc bv_op_mov_from_cr(struct bv_emul *emul)
 {
-	if (!bv_cr_exists(emul->insn.reg))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	if (!emul->ops->cr_get)
 		return BV_EMUL_UNHANDLED;
 	return emul->ops->cr_get(emul, emul->insn.reg, &emul->dst.value);
@@ -21,14 +14,12 @@ enum bv_emul_rc bv_op_mov_from_cr(struct bv_emul *emul)
 
 enum bv_emul_rc bv_op_mov_to_cr(struct bv_emul *emul)
 {
-	if (!bv_cr_exists(emul->insn.reg))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	if (!emul->ops->cr_set)
 		return BV_EMUL_UNHANDLED;
 	return emul->ops->cr_set(emul, emul->insn.reg, emul->src.value);
 }
 
-/* DR4 and DR5 are DR6 and DR7 unless CR4.DE is set (APM volume 2, 13.1.1.2). Numbers above 7: #UD. */
+/* DR4 and DR5 are DR6 and DR7 unless CR4.DE is set, then they are #UD (APM volume 2, 13.1.1.2). */
 static bool bv_dr_number(const struct bv_emul *emul, unsigned int *dr)
 {
 	*dr = emul->insn.reg;
@@ -37,7 +28,7 @@ static bool bv_dr_number(const struct bv_emul *emul, unsigned int *dr)
 			return false;
 		*dr += 2;
 	}
-	return *dr < 8;
+	return true;
 }
 
 enum bv_emul_rc bv_op_mov_from_dr(struct bv_emul *emul)
@@ -155,8 +146,7 @@ enum bv_emul_rc bv_op_sgdt(struct bv_emul *emul)
 	bv_bytes_put(image, table.limit, 2);
 	bv_bytes_put(image + 2, table.base, base_size);
 	rc = bv_emul_modrm(emul, 2 + base_size, BV_ACCESS_WRITE, &linear);
-	return rc ? rc :
-		    emul->ops->write(emul, linear, image, 2 + base_size, BV_ACCESS_WRITE);
+	return rc ? rc : emul->ops->write(emul, linear, image, 2 + base_size, BV_ACCESS_WRITE);
 }
 
 /* LGDT and LIDT: with 16-bit operands the base has 24 bits. */
@@ -302,7 +292,9 @@ enum bv_emul_rc bv_op_swapgs(struct bv_emul *emul)
 enum bv_emul_rc bv_op_cache_line(struct bv_emul *emul)
 {
 	unsigned int which = emul->insn.reg & 7;
+	enum bv_emul_rc rc;
 	u64 linear;
+	bool ram;
 
 	if (emul->insn.prefixes & (BV_PREFIX_REP | BV_PREFIX_REPNE))
 		return BV_EMUL_UNHANDLED;
@@ -310,5 +302,8 @@ enum bv_emul_rc bv_op_cache_line(struct bv_emul *emul)
 		return emul->insn.prefixes & BV_PREFIX_66 ? BV_EMUL_UNHANDLED : BV_EMUL_DONE;
 	if (which == 5 || (which == 6 && !(emul->insn.prefixes & BV_PREFIX_66)))
 		return BV_EMUL_UNHANDLED;
-	return bv_emul_modrm(emul, 1, 0, &linear);
+	rc = bv_emul_modrm(emul, 1, 0, &linear);
+	if (rc || !emul->ops->probe)
+		return rc;
+	return emul->ops->probe(emul, linear, 1, 0, &ram);
 }

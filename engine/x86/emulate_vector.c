@@ -15,8 +15,7 @@ static bool bv_vec_is_vex(const struct bv_emul *emul)
 static enum bv_emul_rc bv_vec_get(struct bv_emul *emul, unsigned int reg, void *buffer,
 				  unsigned int size)
 {
-	return emul->ops->vec_get ? emul->ops->vec_get(emul, reg, buffer, size) :
-				    BV_EMUL_UNHANDLED;
+	return emul->ops->vec_get ? emul->ops->vec_get(emul, reg, buffer, size) : BV_EMUL_UNHANDLED;
 }
 
 static enum bv_emul_rc bv_vec_set(struct bv_emul *emul, unsigned int reg, const void *buffer,
@@ -27,12 +26,6 @@ static enum bv_emul_rc bv_vec_set(struct bv_emul *emul, unsigned int reg, const 
 	return emul->ops->vec_set(emul, reg, buffer, size, bv_vec_is_vex(emul));
 }
 
-/* VEX.vvvv names no register in instructions that have no third operand. */
-static bool bv_vec_excess_operand(const struct bv_emul *emul)
-{
-	return bv_vec_is_vex(emul) && emul->insn.vex_reg;
-}
-
 static unsigned int bv_vec_size(const struct bv_emul *emul)
 {
 	return emul->insn.vex_l ? 32 : 16;
@@ -41,9 +34,11 @@ static unsigned int bv_vec_size(const struct bv_emul *emul)
 static enum bv_emul_rc bv_vec_address(struct bv_emul *emul, unsigned int size, unsigned int access,
 				      u64 *linear)
 {
-	enum bv_emul_rc rc = bv_emul_modrm(emul, size, access, linear);
+	bool aligned = emul->insn.row.flags & BV_OPF_ALIGNED;
+	enum bv_emul_rc rc;
 
-	if (!rc && (emul->insn.row.flags & BV_OPF_ALIGNED) && (*linear & (size - 1)))
+	rc = bv_emul_modrm(emul, size, access | (aligned ? BV_ACCESS_ALIGNED : 0), linear);
+	if (!rc && aligned && (*linear & (size - 1)))
 		return bv_emul_raise_error(emul, BV_EXC_GP, 0);
 	return rc;
 }
@@ -65,8 +60,7 @@ static enum bv_emul_rc bv_vec_write(struct bv_emul *emul, const void *buffer, un
 }
 
 /* The r/m operand of .size bytes, register or memory. */
-static enum bv_emul_rc bv_vec_source(struct bv_emul *emul, u8 buffer[BV_VEC_MAX],
-				     unsigned int size)
+static enum bv_emul_rc bv_vec_source(struct bv_emul *emul, u8 buffer[BV_VEC_MAX], unsigned int size)
 {
 	if (emul->insn.mod != 3)
 		return bv_vec_read(emul, buffer, size);
@@ -79,8 +73,6 @@ enum bv_emul_rc bv_op_vec_load(struct bv_emul *emul)
 	u8 buffer[BV_VEC_MAX];
 	enum bv_emul_rc rc;
 
-	if (bv_vec_excess_operand(emul))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	rc = bv_vec_source(emul, buffer, size);
 	return rc ? rc : bv_vec_set(emul, emul->insn.reg, buffer, size);
 }
@@ -91,9 +83,6 @@ enum bv_emul_rc bv_op_vec_store(struct bv_emul *emul)
 	u8 buffer[BV_VEC_MAX];
 	enum bv_emul_rc rc;
 
-	emul->skip_write = true;
-	if (bv_vec_excess_operand(emul))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	rc = bv_vec_get(emul, emul->insn.reg, buffer, size);
 	if (rc)
 		return rc;
@@ -108,8 +97,6 @@ enum bv_emul_rc bv_op_vec_load_zero(struct bv_emul *emul)
 	u8 buffer[BV_VEC_MAX] = { 0 };
 	enum bv_emul_rc rc;
 
-	if (bv_vec_excess_operand(emul))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	rc = bv_vec_source(emul, buffer, 8);
 	if (rc)
 		return rc;
@@ -123,9 +110,6 @@ enum bv_emul_rc bv_op_vec_store_low(struct bv_emul *emul)
 	u8 buffer[BV_VEC_MAX] = { 0 };
 	enum bv_emul_rc rc;
 
-	emul->skip_write = true;
-	if (bv_vec_excess_operand(emul))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	rc = bv_vec_get(emul, emul->insn.reg, buffer, 16);
 	if (rc)
 		return rc;
@@ -163,8 +147,6 @@ enum bv_emul_rc bv_op_vec_movs(struct bv_emul *emul)
 
 	if (emul->insn.mod == 3)
 		return bv_vec_merge(emul, emul->insn.reg, emul->insn.rm, size);
-	if (bv_vec_excess_operand(emul))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	rc = bv_vec_read(emul, buffer, size);
 	return rc ? rc : bv_vec_set(emul, emul->insn.reg, buffer, 16);
 }
@@ -174,11 +156,8 @@ enum bv_emul_rc bv_op_vec_store_s(struct bv_emul *emul)
 	u8 buffer[BV_VEC_MAX];
 	enum bv_emul_rc rc;
 
-	emul->skip_write = true;
 	if (emul->insn.mod == 3)
 		return bv_vec_merge(emul, emul->insn.rm, emul->insn.reg, emul->insn.size);
-	if (bv_vec_excess_operand(emul))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	rc = bv_vec_get(emul, emul->insn.reg, buffer, 16);
 	return rc ? rc : bv_vec_write(emul, buffer, emul->insn.size);
 }
@@ -210,8 +189,6 @@ enum bv_emul_rc bv_op_vec_store_hi(struct bv_emul *emul)
 	u8 buffer[BV_VEC_MAX];
 	enum bv_emul_rc rc;
 
-	if (bv_vec_excess_operand(emul))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	rc = bv_vec_get(emul, emul->insn.reg, buffer, 16);
 	return rc ? rc : bv_vec_write(emul, buffer + 8, 8);
 }
@@ -221,8 +198,6 @@ enum bv_emul_rc bv_op_vec_from_gpr(struct bv_emul *emul)
 {
 	u8 buffer[BV_VEC_MAX] = { 0 };
 
-	if (bv_vec_excess_operand(emul))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	bv_bytes_put(buffer, emul->src.value, emul->src.size);
 	return bv_vec_set(emul, emul->insn.reg, buffer, 16);
 }
@@ -232,8 +207,6 @@ enum bv_emul_rc bv_op_vec_to_gpr(struct bv_emul *emul)
 	u8 buffer[BV_VEC_MAX];
 	enum bv_emul_rc rc;
 
-	if (bv_vec_excess_operand(emul))
-		return bv_emul_raise(emul, BV_EXC_UD);
 	rc = bv_vec_get(emul, emul->insn.reg, buffer, 16);
 	emul->dst.value = bv_bytes_get(buffer, emul->dst.size);
 	return rc;
@@ -267,7 +240,6 @@ enum bv_emul_rc bv_op_mmx_store(struct bv_emul *emul)
 	enum bv_emul_rc rc = bv_mmx_check(emul);
 	u64 value;
 
-	emul->skip_write = true;
 	if (!rc)
 		rc = emul->ops->mmx_get(emul, emul->insn.reg & 7, &value);
 	if (rc)
@@ -346,7 +318,6 @@ enum bv_emul_rc bv_op_fpu(struct bv_emul *emul)
 	const struct bv_insn *insn = &emul->insn;
 	unsigned int which = (insn->opcode & 7u) << 8 | insn->modrm;
 
-	emul->skip_write = true;
 	if (insn->mod == 3) {
 		if (which == 0x3e3) /* DB E3 */
 			return emul->ops->fpu_init ? emul->ops->fpu_init(emul) : BV_EMUL_UNHANDLED;

@@ -34,8 +34,8 @@ enum bv_ioreplay_rc bv_ioreplay_access(struct bv_ioreplay *log, enum bv_io_kind 
 	if (log->cursor < log->count) {
 		if (bv_ioreplay_matches(log, kind, address, size, count)) {
 			if (bv_io_is_read(kind))
-				bv_bytes_copy(data,
-					      log->bytes + log->entries[log->cursor].offset, bytes);
+				bv_bytes_copy(data, log->bytes + log->entries[log->cursor].offset,
+					      bytes);
 			log->cursor++;
 			return BV_IOREPLAY_DONE;
 		}

@@ -16,7 +16,8 @@
 
 #include "bv/types.h"
 
-#define BV_IOREPLAY_ENTRIES 16 /* a 32-byte access of which each byte lies elsewhere does not occur */
+#define BV_IOREPLAY_ENTRIES \
+	16 /* a 32-byte access of which each byte lies elsewhere does not occur */
 #define BV_IOREPLAY_BYTES 1024 /* what one INS or OUTS may move at a time */
 
 enum bv_io_kind {

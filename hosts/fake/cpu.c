@@ -92,15 +92,6 @@ void bv_host_run_end(struct bv_vcpu *vcpu)
 	current = NULL;
 }
 
-bool bv_host_work_pending(struct bv_vcpu *vcpu)
-{
-	const struct fake_vcpu *fake = fake_vcpu(vcpu);
-
-	if (!fake_irqs_off())
-		fake_misuse("bv_host_work_pending with interrupts on");
-	return fake->work || __atomic_load_n(&fake->signal, __ATOMIC_SEQ_CST);
-}
-
 /*
  * Half a second for another thread to wake us; with none, time would be all there is to wait for.
  */
@@ -281,12 +272,6 @@ void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *fr
 	memcpy(area + 160 + 16 * index, from, bytes < 16 ? bytes : 16);
 	if (bytes > 16)
 		memcpy(area + 576 + 16 * index, (const u8 *)from + 16, bytes - 16);
-}
-
-void bv_host_fpu_reset(struct bv_vcpu *vcpu, bool init)
-{
-	if (!init)
-		fpu_reset(fake_vcpu(vcpu)->xsave);
 }
 
 /* ---- words ---- */

@@ -35,6 +35,8 @@ void fake_clock_advance(u64 ns);
 void fake_clock_tick(u64 ns);
 /* When the next timer fires; ~0: none is set. */
 u64 fake_timer_next(void);
+/* Timers fire so late, the clock moved on accordingly. */
+void fake_timers_late(u64 ns);
 unsigned int fake_timers(void); /* how many are set */
 extern u32 fake_tsc_khz; /* 2100000 */
 extern bool fake_tsc_unstable;
@@ -53,12 +55,9 @@ long fake_allocs_made(void);
  */
 void *fake_memory_new(u64 pages, bool writable);
 void fake_memory_free(void *memory);
-/*
- * How many frames are held, and bits of what bv_host_frame_mark said of a page: 1 accessed, 2
- * dirty.
- */
+/* How many frames are held, and whether a page's was given back as written. */
 long fake_frames_held(void);
-unsigned int fake_frame_marks(const void *page);
+bool fake_frame_dirtied(const void *page);
 
 /* ---- threads and CPUs ---- */
 
@@ -76,7 +75,6 @@ struct fake_vcpu {
 	u32 wakes, interrupts, enters, leaves;
 	/* steered by the test */
 	bool signal; /* a signal is pending for its thread */
-	bool work; /* the host wants the CPU; cleared when the guest is left */
 	u64 steal_ns;
 	u8 *xsave;
 	struct fake_hw *hw;
@@ -96,6 +94,7 @@ struct fake_hw {
 	struct bv_cpu_state state;
 	struct bv_wishes wishes;
 	u64 tsc_offset;
+	u32 tsc_aux;
 	u8 shadow;
 	/* what the next entry delivers */
 	bool injected;

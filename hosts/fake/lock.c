@@ -334,7 +334,6 @@ int bv_host_guest_enter(struct bv_vcpu *vcpu)
 	fake_may_sleep(__func__);
 	if (!bv_host_vcpu_is_current(vcpu))
 		fake_misuse("bv_host_guest_enter outside of run_begin and run_end");
-	fake->work = false;
 	if (__atomic_load_n(&fake->signal, __ATOMIC_SEQ_CST))
 		return -BV_EINTR;
 	fake->enters++;

@@ -16,7 +16,7 @@ struct memory_area {
 	u8 *start;
 	u64 pages;
 	bool writable;
-	u8 *marks; /* a byte a page */
+	u8 *marks; /* a byte a page: it was given back as written */
 	struct memory_area *next;
 };
 
@@ -178,12 +178,19 @@ int bv_host_frame_get(struct bv_vm *vm, u64 host_addr, bool write, struct bv_hos
 	return 0;
 }
 
+static u8 *frame_marks(u64 addr)
+{
+	struct memory_area *area = memory_area_find(addr, 1);
+
+	return area ? &area->marks[(addr - (u64)area->start) >> BV_PAGE_SHIFT] : NULL;
+}
+
 void bv_host_frame_put(struct bv_host_frame *frame, bool dirtied)
 {
 	if (!frame->hold)
 		fake_misuse("bv_host_frame_put: not held");
 	if (dirtied)
-		bv_host_frame_mark(frame->mfn, true, true);
+		*frame_marks(frame->mfn.n << BV_PAGE_SHIFT) = 1;
 	frame->hold = NULL;
 	__atomic_fetch_sub(&memory.frames_held, 1, __ATOMIC_SEQ_CST);
 }
@@ -193,42 +200,21 @@ long fake_frames_held(void)
 	return memory.frames_held;
 }
 
-static u8 *frame_marks(u64 addr)
-{
-	struct memory_area *area = memory_area_find(addr, 1);
-
-	return area ? &area->marks[(addr - (u64)area->start) >> BV_PAGE_SHIFT] : NULL;
-}
-
-void bv_host_frame_mark(struct bv_mfn mfn, bool accessed, bool dirty)
-{
-	u8 *marks = frame_marks(mfn.n << BV_PAGE_SHIFT);
-
-	if (!marks)
-		fake_misuse("bv_host_frame_mark: no such frame");
-	*marks |= (u8)(accessed | dirty << 1);
-}
-
-unsigned int fake_frame_marks(const void *page)
+bool fake_frame_dirtied(const void *page)
 {
 	const u8 *marks = frame_marks((u64)page);
 
-	return marks ? *marks : 0;
-}
-
-int bv_host_read_atomic(struct bv_vm *vm, u64 host_addr, void *to, size_t bytes)
-{
-	(void)vm;
-	if (!memory_area_find(host_addr, bytes))
-		return -BV_EFAULT;
-	memcpy(to, (const void *)host_addr, bytes);
-	return 0;
+	return marks && *marks;
 }
 
 int bv_host_read(struct bv_vm *vm, u64 host_addr, void *to, size_t bytes)
 {
+	(void)vm;
 	fake_may_sleep(__func__);
-	return bv_host_read_atomic(vm, host_addr, to, bytes);
+	if (!memory_area_find(host_addr, bytes))
+		return -BV_EFAULT;
+	memcpy(to, (const void *)host_addr, bytes);
+	return 0;
 }
 
 int bv_host_write(struct bv_vm *vm, u64 host_addr, const void *from, size_t bytes)

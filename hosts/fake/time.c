@@ -19,7 +19,7 @@ struct fake_timer {
 BV_STATIC_ASSERT(sizeof(struct fake_timer) <= sizeof(((struct bv_timer *)0)->opaque));
 
 static struct {
-	u64 now, tick;
+	u64 now, tick, late;
 	u64 order;
 	struct bv_timer *first; /* those that are set, in order */
 	struct bv_timer *firing;
@@ -131,6 +131,11 @@ void bv_host_timer_cancel(struct bv_timer *timer)
 	pthread_mutex_unlock(&world_lock);
 }
 
+void fake_timers_late(u64 ns)
+{
+	world.late = ns;
+}
+
 u64 fake_timer_next(void)
 {
 	return world.first ? fake_of(world.first)->due : ~0ULL;
@@ -149,9 +154,11 @@ static struct bv_timer *timer_take(u64 until)
 	pthread_mutex_lock(&world_lock);
 	timer = world.first;
 	if (timer && fake_of(timer)->due <= until) {
+		u64 at = fake_of(timer)->due + world.late;
+
 		timer_unlink(timer);
-		if (fake_of(timer)->due > world.now)
-			__atomic_store_n(&world.now, fake_of(timer)->due, __ATOMIC_SEQ_CST);
+		if (at > world.now)
+			__atomic_store_n(&world.now, at, __ATOMIC_SEQ_CST);
 	} else {
 		timer = NULL;
 	}
@@ -201,6 +208,7 @@ void fake_reset_time(void)
 		timer_unlink(world.first);
 	world.now = START_NS;
 	world.tick = 0;
+	world.late = 0;
 	fake_tsc_khz = 2100000;
 	fake_tsc_unstable = false;
 }

@@ -225,6 +225,11 @@ static void vendor_tsc_offset(struct bv_vcpu *vcpu, u64 offset)
 	fake_hw(vcpu)->tsc_offset = offset;
 }
 
+static void vendor_tsc_aux(struct bv_vcpu *vcpu, u32 value)
+{
+	fake_hw(vcpu)->tsc_aux = value;
+}
+
 static u64 vendor_cr4_supported(void)
 {
 	return BV_CR4_VME | BV_CR4_TSD | BV_CR4_DE | BV_CR4_PSE | BV_CR4_PAE | BV_CR4_MCE |
@@ -255,6 +260,7 @@ const struct bv_vendor fake_vendor = {
 	.shadow_set = vendor_shadow_set,
 	.tlb_flush = vendor_tlb_flush,
 	.tsc_offset = vendor_tsc_offset,
+	.tsc_aux = vendor_tsc_aux,
 	.msr_filter = vendor_vm_fini,
 	.cr4_supported = vendor_cr4_supported,
 	.nest = &fake_nest_format,

@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What the scripts of the emulated PC share: where the cache is, how to speak, how to build a thing once. Sourced.
+# What the scripts of the emulated PC share: where the cache is, how to speak, how to build a thing
+# once. Sourced.
 
 pc_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 pc_cache=$(realpath -m "${BV_CACHE:-$pc_top/.cache}")
@@ -16,8 +17,9 @@ die() {
 	exit 1
 }
 
-# pc_once DIR COMMAND...: has COMMAND fill the directory that its last argument names, then calls it DIR. Does nothing
-# where DIR exists. Others who want the same DIR wait; a build that fails or is killed leaves no DIR.
+# pc_once DIR COMMAND...: has COMMAND fill the directory that its last argument names, then calls it
+# DIR. Does nothing where DIR exists. Others who want the same DIR wait; a build that fails or is
+# killed leaves no DIR.
 pc_once() {
 	local dir=$1 lock began
 	shift
@@ -50,4 +52,9 @@ pc_key() {
 # pc_as_root COMMAND...: for what only makes files that belong to root, in an image.
 pc_as_root() {
 	if [[ $(id -u) = 0 ]]; then "$@"; else fakeroot -- "$@"; fi
+}
+
+# pc_cpio DIR: an initramfs with what is in the directory
+pc_cpio() {
+	(cd "$1" && find . | LC_ALL=C sort | cpio --quiet -R 0:0 -o -H newc)
 }

@@ -378,8 +378,10 @@ TEST(the_page_moves_with_its_base)
 
 	machine_start(&m, 1, CHIPS_FULL);
 	CHECK(wrmsr(m.cpu[0], MSR_APIC_BASE, 0xfed00900));
-	CHECK_EQ(m.vm->intc->mmio_read(m.cpu[0], APIC_PAGE + R_VERSION, 4, &value), BV_ACCESS_NOT_MINE);
-	CHECK_EQ(m.vm->intc->mmio_read(m.cpu[0], 0xfed00000 + R_VERSION, 4, &value), BV_ACCESS_DONE);
+	CHECK_EQ(m.vm->intc->mmio_read(m.cpu[0], APIC_PAGE + R_VERSION, 4, &value),
+		 BV_ACCESS_NOT_MINE);
+	CHECK_EQ(m.vm->intc->mmio_read(m.cpu[0], 0xfed00000 + R_VERSION, 4, &value),
+		 BV_ACCESS_DONE);
 	CHECK_EQ(value, 0x50014);
 	CHECK(!wrmsr(m.cpu[0], MSR_APIC_BASE, 0xfee00901)); /* reserved */
 	CHECK(!wrmsr(m.cpu[0], MSR_APIC_BASE, 1ULL << 40 | 0xfee00900));
@@ -470,7 +472,8 @@ TEST(x2apic_destinations)
 	CHECK(wrmsr(m.cpu[0], x2apic_msr(R_ICR), 2ULL << 32 | 0x40));
 	CHECK_EQ(take(m.cpu[2]), 0x40);
 	CHECK_EQ(take(m.cpu[1]), -1);
-	CHECK(wrmsr(m.cpu[0], x2apic_msr(R_ICR), 0xaULL << 32 | 0x800 | 0x51)); /* logical: cluster 0 */
+	CHECK(wrmsr(m.cpu[0], x2apic_msr(R_ICR),
+		    0xaULL << 32 | 0x800 | 0x51)); /* logical: cluster 0 */
 	CHECK_EQ(take(m.cpu[1]), 0x51);
 	CHECK_EQ(take(m.cpu[3]), 0x51);
 	CHECK_EQ(take(m.cpu[0]), -1);
@@ -685,8 +688,9 @@ TEST(a_deadline_never_fires_early)
 {
 	struct machine m;
 
-	machine_start(&m, 1, CHIPS_FULL);
+	fake_reset();
 	fake_tsc_khz = 3333333;
+	machine_build(&m, 1, CHIPS_FULL);
 	apic_enable(m.cpu[0]);
 	apic_write(m.cpu[0], R_LVT_TIMER, 0x40030);
 	for (u64 ticks = 1; ticks < 10000000000ULL; ticks = ticks * 3 + 1) {

@@ -49,17 +49,20 @@ struct machine {
 	unsigned int cpus;
 };
 
-enum machine_chips { CHIPS_FULL, CHIPS_SPLIT };
+enum machine_chips {
+	CHIPS_FULL,
+	CHIPS_SPLIT
+};
 
 /* A machine with CPUID bits that let the chips do all they can. */
-static inline void machine_start(struct machine *m, unsigned int cpus, enum machine_chips chips)
+static inline void machine_build(struct machine *m, unsigned int cpus, enum machine_chips chips)
 {
 	static u8 io_page[8][4096];
 
-	fake_reset();
 	fake_vendor_use();
 	*m = (struct machine){ .vm = bv_vm_create(NULL), .cpus = cpus };
-	if (!m->vm || (chips == CHIPS_FULL ? bv_irqchip_create(m->vm) : bv_irqchip_create_split(m->vm, 24)))
+	if (!m->vm ||
+	    (chips == CHIPS_FULL ? bv_irqchip_create(m->vm) : bv_irqchip_create_split(m->vm, 24)))
 		abort();
 	for (unsigned int i = 0; i < cpus; i++) {
 		int error;
@@ -71,6 +74,12 @@ static inline void machine_start(struct machine *m, unsigned int cpus, enum mach
 		m->cpu[i]->caps.tsc_deadline = true;
 		m->cpu[i]->caps.phys_bits = 40;
 	}
+}
+
+static inline void machine_start(struct machine *m, unsigned int cpus, enum machine_chips chips)
+{
+	fake_reset();
+	machine_build(m, cpus, chips);
 }
 
 static inline void machine_stop(struct machine *m)
@@ -119,7 +128,8 @@ static inline u32 x2apic_msr(u32 reg)
 	return 0x800 + (reg >> 4);
 }
 
-static inline void bus_write(struct bv_vcpu *cpu, enum bv_bus_kind kind, u64 addr, u32 bytes, u64 value)
+static inline void bus_write(struct bv_vcpu *cpu, enum bv_bus_kind kind, u64 addr, u32 bytes,
+			     u64 value)
 {
 	bv_host_rwsem_read(&cpu->vm->mem_lock);
 	bv_bus_write(cpu, kind, addr, bytes, &value);
