@@ -46,19 +46,19 @@ static inline void bv_compat_eventfd_signal(struct eventfd_ctx *eventfd)
  * asked of the header (Kbuild). Defines `name` with two functions that take none.
  */
 #ifdef BV_SYSCORE_TAKES_DATA
-#define BV_COMPAT_SYSCORE(name, on_suspend, on_resume)       \
-	static int name##_suspend(void *unused)              \
-	{                                                    \
-		return on_suspend();                         \
-	}                                                    \
-	static void name##_resume(void *unused)              \
-	{                                                    \
-		on_resume();                                 \
-	}                                                    \
-	static const struct syscore_ops name##_ops = {       \
-		.suspend = name##_suspend,                   \
-		.resume = name##_resume,                     \
-	};                                                   \
+#define BV_COMPAT_SYSCORE(name, on_suspend, on_resume) \
+	static int name##_suspend(void *unused)        \
+	{                                              \
+		return on_suspend();                   \
+	}                                              \
+	static void name##_resume(void *unused)        \
+	{                                              \
+		on_resume();                           \
+	}                                              \
+	static const struct syscore_ops name##_ops = { \
+		.suspend = name##_suspend,             \
+		.resume = name##_resume,               \
+	};                                             \
 	static struct syscore name = { .ops = &name##_ops }
 #define bv_compat_register_syscore register_syscore
 #define bv_compat_unregister_syscore unregister_syscore
