@@ -69,6 +69,7 @@ static unsigned int known_length(struct bv_vcpu *vcpu, const struct opcode *opco
 static const struct opcode cpuid_opcode = { 2, { 0x0f, 0xa2 } };
 static const struct opcode hlt_opcode = { 1, { 0xf4 } };
 static const struct opcode vmmcall_opcode = { 3, { 0x0f, 0x01, 0xd9 } };
+static const struct opcode vmcall_opcode = { 3, { 0x0f, 0x01, 0xc1 } };
 static const struct opcode xsetbv_opcode = { 3, { 0x0f, 0x01, 0xd1 } };
 static const struct opcode rdtsc_opcode = { 2, { 0x0f, 0x31 } };
 static const struct opcode wbinvd_opcode = { 2, { 0x0f, 0x09 } };
@@ -160,14 +161,11 @@ static enum bv_exit_next exit_hlt(struct bv_vcpu *vcpu)
 	return BV_NEXT_FRONT;
 }
 
-static enum bv_exit_next exit_hypercall(struct bv_vcpu *vcpu)
+static enum bv_exit_next hypercall(struct bv_vcpu *vcpu, unsigned int length)
 {
 	u64 *gpr = vcpu->gprs.gpr;
-	unsigned int length = known_length(vcpu, &vmmcall_opcode);
 	struct bv_hypercall *call = &vcpu->run->hypercall;
 
-	if (!length)
-		return BV_NEXT_GUEST;
 	if (!vcpu->vm->pv || !vcpu->vm->pv->hypercall) {
 		bv_event_ud(vcpu);
 		return BV_NEXT_GUEST;
@@ -191,6 +189,26 @@ static enum bv_exit_next exit_hypercall(struct bv_vcpu *vcpu)
 	vcpu->wait.rip = vcpu->gprs.rip;
 	vcpu->run->reason = BV_RUN_HYPERCALL;
 	return BV_NEXT_FRONT;
+}
+
+static enum bv_exit_next exit_hypercall(struct bv_vcpu *vcpu)
+{
+	unsigned int length = known_length(vcpu, &vmmcall_opcode);
+
+	return length ? hypercall(vcpu, length) : BV_NEXT_GUEST;
+}
+
+/* #UD: the guest's own, unless it comes from a hypercall of a guest that was built for, or came from, the other vendor. */
+static enum bv_exit_next exit_undefined(struct bv_vcpu *vcpu)
+{
+	unsigned int length;
+
+	vcpu->exit.length = 0;
+	length = known_length(vcpu, &vmcall_opcode);
+	if (length)
+		return hypercall(vcpu, length);
+	bv_event_ud(vcpu);
+	return BV_NEXT_GUEST;
 }
 
 static enum bv_exit_next exit_irq_window(struct bv_vcpu *vcpu)
@@ -340,6 +358,8 @@ static enum bv_exit_next exit_exception(struct bv_vcpu *vcpu)
 		if (vcpu->debug.soft_breakpoints)
 			return exit_debug(vcpu, BV_EXC_BP);
 		break;
+	case BV_EXC_UD:
+		return exit_undefined(vcpu);
 	case BV_EXC_MC: /* the host's own handler has seen to it */
 		return BV_NEXT_GUEST;
 	default:
@@ -409,7 +429,7 @@ static const struct {
 	[BV_EXIT_MONITOR] = { exit_ud, false },
 	[BV_EXIT_MWAIT] = { exit_ud, false },
 	[BV_EXIT_CACHE] = { exit_cache, true },
-	[BV_EXIT_EXCEPTION] = { exit_exception, false },
+	[BV_EXIT_EXCEPTION] = { exit_exception, true },
 	[BV_EXIT_UNDEFINED] = { exit_ud, false },
 	[BV_EXIT_TRIPLE_FAULT] = { exit_triple_fault, false },
 	[BV_EXIT_INIT] = { exit_host, false },
