@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
-/* The chips of a VM together: made before its first vCPU, and given to the core as its interrupt controllers. */
+/*
+ * The chips of a VM together: made before its first vCPU, and given to the core as its interrupt
+ * controllers.
+ */
 #include "chips/chips.h"
 
 /* ---- a vCPU's local APIC ---- */
@@ -17,13 +20,18 @@ static void chips_publish(struct bv_chips *chips, u32 index, struct bv_lapic *la
 
 static int chips_vcpu_init(struct bv_vcpu *vcpu)
 {
-	struct bv_lapic *lapic = bv_host_alloc(sizeof(*lapic));
+	struct bv_chips *chips = vm_chips(vcpu->vm);
+	struct bv_lapic *lapic;
 
+	if (chips->lapic[vcpu->index])
+		return bv_refuse(&vcpu->vm->why, BV_EEXIST, "vCPU %u: its APIC ID is in use",
+				 vcpu->index);
+	lapic = bv_host_alloc(sizeof(*lapic));
 	if (!lapic)
 		return -BV_ENOMEM;
-	bv_lapic_init(lapic, vcpu, vm_chips(vcpu->vm));
+	bv_lapic_init(lapic, vcpu, chips);
 	vcpu->intc = lapic;
-	chips_publish(lapic->chips, vcpu->index, lapic);
+	chips_publish(chips, vcpu->index, lapic);
 	return 0;
 }
 

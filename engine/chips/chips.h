@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The interrupt controllers and the timer chip of a VM, from inside: shared by the files of this folder alone. Fronts see
- * bv/irq.h, the core sees core/intc.h.
+ * The interrupt controllers and the timer chip of a VM, from inside: shared by the files of this
+ * folder alone. Fronts see bv/irq.h, the core sees core/intc.h.
  *
- * How an interrupt travels. A device's line (gsi) goes through the routes to pins of the 8259 pair and of the I/O APIC, or becomes
- * a message. The I/O APIC turns a pin into a message; other CPUs send messages too (IPIs). A message ends as a bit in the IRR
- * of one or more local APICs, set by whoever brings it; only the owning vCPU moves it from there to the ISR.
+ * How an interrupt travels. A device's line (gsi) goes through the routes to pins of the 8259 pair
+ * and of the I/O APIC, or becomes a message. The I/O APIC turns a pin into a message; other CPUs
+ * send messages too (IPIs). A message ends as a bit in the IRR of one or more local APICs, set by
+ * whoever brings it; only the owning vCPU moves it from there to the ISR.
  *
  *	bv_irq_line -> route -> pic ---------------------------> INTR, asked for by pending/take
  *	                  |---> ioapic -> bv_lapic_deliver -> IRR ----^
  *	                  '---> message ---^     IPIs ---^
  *
  * Locks, outermost first, all of them taken with interrupts off:
- *	pit->lock	the 8254. Never held while a line is set.
  *	ack_lock	the list of ack notifiers, held while they run; they may set lines.
  *	lock		routes, I/O APIC and the 8259 pair. Messages are delivered while it is held.
- *	map_lock	the map of destinations, for writing.
+ *	map_lock	the map of destinations, for writing; a leaf.
+ *	pit->lock	the 8254; a leaf, so not held while its line is set.
  *	lapic->timer_lock	one local APIC's timer; a leaf.
  * IRR and TMR take no lock: their words are changed atomically.
  */
@@ -33,7 +34,10 @@
 #define NO_GSI 0xffffu
 #define NS_PER_S 1000000000ULL
 
-/* A periodic timer that a guest sets up does not come more often than this: the host's CPU is not the guest's to burn. */
+/*
+ * A periodic timer that a guest sets up does not come more often than this: the host's CPU is not
+ * the guest's to burn.
+ */
 #define TIMER_MIN_PERIOD_NS 200000ULL
 
 struct bv_chips;
@@ -80,7 +84,10 @@ struct bv_lapic {
 	u32 x2apic_id; /* and the first xAPIC ID */
 	u32 version;
 
-	/* any thread, atomically. irr_hint is false only if IRR is empty, or somebody is about to set it. */
+	/*
+	 * any thread, atomically. irr_hint is false only if IRR is empty, or somebody is about to
+	 * set it.
+	 */
 	bool irr_hint;
 	struct apic_vectors irr, tmr;
 	u32 errors; /* ESR bits gathered since ESR was written last */
@@ -151,11 +158,16 @@ bool bv_lapic_masked_by_tpr(struct bv_vcpu *vcpu);
 u8 bv_lapic_cr8_get(struct bv_vcpu *vcpu);
 void bv_lapic_cr8_set(struct bv_vcpu *vcpu, u8 cr8);
 bool bv_lapic_pv_eoi_allowed(struct bv_vcpu *vcpu);
-/* Whether the 8259's interrupt reaches this CPU, through LINT0 or because there is no local APIC. any. */
+/*
+ * Whether the 8259's interrupt reaches this CPU, through LINT0 or because there is no local APIC.
+ * any.
+ */
 bool bv_lapic_takes_extint(struct bv_vcpu *vcpu);
 u32 bv_lapic_reg_read(struct bv_lapic *lapic, u32 reg);
 
 /* lapic_access.c: the page and the MSRs */
+/* The bits of an LVT entry that can be set. */
+u32 bv_lapic_lvt_writable(enum apic_lvt lvt);
 enum bv_access_result bv_lapic_mmio_read(struct bv_vcpu *vcpu, u64 gpa, u32 bytes, void *data);
 enum bv_access_result bv_lapic_mmio_write(struct bv_vcpu *vcpu, u64 gpa, u32 bytes,
 					  const void *data);
@@ -191,9 +203,9 @@ struct apic_message {
 };
 
 /*
- * Who has which ID, so that a message need not ask everybody; sets of local APICs are bits by vCPU index. Written under map_lock;
- * readers compare `sequence` before and after. Where the local APICs do not agree on one logical model, `logical` says nothing,
- * and each is asked.
+ * Who has which ID, so that a message need not ask everybody; sets of local APICs are bits by vCPU
+ * index. Written under map_lock; readers compare `sequence` before and after. Where the local APICs
+ * do not agree on one logical model, `logical` says nothing, and each is asked.
  */
 enum apic_logical_model {
 	LOGICAL_NONE,
@@ -216,8 +228,8 @@ BV_STATIC_ASSERT(BV_MAX_VCPUS <= 64);
 /* lapic_ipi.c. any. */
 void bv_lapic_map_update(struct bv_chips *chips);
 /*
- * Gives the message to everybody it is for. Returns how many took it in, 0 where it was already waiting in
- * each of them, -1 where nobody listens.
+ * Gives the message to everybody it is for. Returns how many took it in, 0 where it was already
+ * waiting in each of them, -1 where nobody listens.
  */
 int bv_lapic_deliver(struct bv_chips *chips, const struct apic_message *message);
 /* Which local APICs a message is for, by its destination alone: bits by vCPU index. */
@@ -227,6 +239,8 @@ void bv_lapic_send(struct bv_lapic *lapic, u64 icr);
 bool bv_lapic_ipi(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
 /* Requests a vector (16 to 255) here. Returns whether it was not yet requested. any. */
 bool bv_lapic_request(struct bv_lapic *lapic, u8 vector, bool level);
+/* The same by the owning vCPU, which is not in the guest now. */
+bool bv_lapic_request_own(struct bv_lapic *lapic, u8 vector);
 /* An interrupt source of the local vector table fires. any. */
 void bv_lapic_local(struct bv_lapic *lapic, enum apic_lvt lvt);
 void bv_lapic_error(struct bv_lapic *lapic, u32 error);
@@ -250,7 +264,10 @@ struct bv_pic {
 	struct bv_bus_device device[3]; /* master, slave, ELCR */
 };
 
-/* Pins whose interrupt ended are added to *acked, for bv_irq_acked after the lock is dropped. chips->lock held. */
+/*
+ * Pins whose interrupt ended are added to *acked, for bv_irq_acked after the lock is dropped.
+ * chips->lock held.
+ */
 int bv_pic_set_line(struct bv_chips *chips, u32 pin, bool level);
 int bv_pic_peek(struct bv_chips *chips);
 int bv_pic_acknowledge(struct bv_chips *chips, u32 *acked);
@@ -269,7 +286,9 @@ struct bv_ioapic {
 	u64 source[IOAPIC_PINS];
 	u64 base;
 	struct bv_bus_device device;
-	/* A level interrupt that comes back at once after each EOI, again and again, gets a pause. */
+	/*
+	 * A level interrupt that comes back at once after each EOI, again and again, gets a pause.
+	 */
 	u32 storm[IOAPIC_PINS];
 	u32 paused; /* pins */
 	struct bv_timer pause;
@@ -279,7 +298,10 @@ struct bv_ioapic {
 int bv_ioapic_set_line(struct bv_chips *chips, u32 pin, bool level);
 /* The guest ended the vector. Not with chips->lock held. */
 void bv_ioapic_eoi(struct bv_lapic *lapic, u8 vector, bool level);
-/* A local APIC listens that did not before: level interrupts that found nobody try again. Not with chips->lock held. */
+/*
+ * A local APIC listens that did not before: level interrupts that found nobody try again. Not with
+ * chips->lock held.
+ */
 void bv_ioapic_retry(struct bv_chips *chips);
 /* Which vectors' ends edge pins want to know. chips->lock held. */
 void bv_ioapic_watch_update(struct bv_chips *chips);
@@ -357,7 +379,10 @@ struct bv_chips {
 	struct bv_lapic *lapic[BV_MAX_VCPUS];
 	u32 lapic_count; /* one past the highest */
 
-	/* vectors of which the front (split) or edge pins with a notifier want to know the end; changed under lock */
+	/*
+	 * vectors of which the front (split) or edge pins with a notifier want to know the end;
+	 * changed under lock
+	 */
 	struct apic_vectors eoi_exit, eoi_watch;
 
 	struct bv_spinlock map_lock;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The I/O APIC: 24 pins, each with a redirection entry that turns its line into a message. Facts: Intel 82093AA data sheet; version
- * 0x11, so without an EOI register.
+ * The I/O APIC: 24 pins, each with a redirection entry that turns its line into a message. Facts:
+ * Intel 82093AA data sheet; version 0x11, so without an EOI register.
  *
- * An edge becomes a message once, if the pin is not masked at that moment. A level becomes a message when the pin is high, unmasked and
- * its remote IRR clear; that sets remote IRR, and the EOI of the vector clears it and looks at the line again.
+ * An edge becomes a message once, if the pin is not masked at that moment. A level becomes a
+ * message when the pin is high, unmasked and its remote IRR clear; that sets remote IRR, and the
+ * EOI of the vector clears it and looks at the line again.
  *
  * All under chips->lock.
  */
@@ -32,7 +33,10 @@
 #define RTE_DEST_SHIFT 56
 #define RTE_WRITABLE 0xff0000000001afffULL
 
-/* So many level interrupts in a row that came back at their EOI are a storm; then each waits a while. */
+/*
+ * So many level interrupts in a row that came back at their EOI are a storm; then each waits a
+ * while.
+ */
 #define STORM_COUNT 10000
 #define STORM_PAUSE_NS 10000000ULL
 
@@ -112,7 +116,10 @@ void bv_ioapic_retry(struct bv_chips *chips)
 
 /* ---- EOI ---- */
 
-/* A level pin whose interrupt ended: still high, it interrupts again; after very many times in a row only after a pause. */
+/*
+ * A level pin whose interrupt ended: still high, it interrupts again; after very many times in a
+ * row only after a pause.
+ */
 static void ioapic_rearm(struct bv_chips *chips, u32 pin)
 {
 	struct bv_ioapic *ioapic = &chips->ioapic;
@@ -143,7 +150,10 @@ static void ioapic_pause_over(struct bv_timer *timer)
 	bv_host_spin_unlock_irq(&chips->lock, flags);
 }
 
-/* Pins that the end of a vector concerns: level ones that wait for it, edge ones that a notifier watches. */
+/*
+ * Pins that the end of a vector concerns: level ones that wait for it, edge ones that a notifier
+ * watches.
+ */
 static u32 ioapic_pins_ended(struct bv_lapic *lapic, u8 vector, bool level)
 {
 	struct bv_chips *chips = lapic->chips;
@@ -165,8 +175,9 @@ static u32 ioapic_pins_ended(struct bv_lapic *lapic, u8 vector, bool level)
 }
 
 /*
- * First the notifiers, without the lock: they may take the line down. Then the pins are looked at again. A pin whose entry was
- * changed meanwhile has had its remote IRR cleared by that, or waits for another vector.
+ * First the notifiers, without the lock: they may take the line down. Then the pins are looked at
+ * again. A pin whose entry was changed meanwhile has had its remote IRR cleared by that, or waits
+ * for another vector.
  */
 void bv_ioapic_eoi(struct bv_lapic *lapic, u8 vector, bool level)
 {

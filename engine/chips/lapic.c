@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The local APIC: its registers, and how requested vectors become interrupts. Who reaches it how (page, MSRs) is in
- * lapic_access.c, its timer in lapic_timer.c, messages between CPUs in lapic_ipi.c.
+ * The local APIC: its registers, and how requested vectors become interrupts. Who reaches it how
+ * (page, MSRs) is in lapic_access.c, its timer in lapic_timer.c, messages between CPUs in
+ * lapic_ipi.c.
  *
- * Theory. A vector is requested (IRR), taken into service (ISR) when its class (bits 7:4) is above that of the processor
- * priority (PPR), and leaves the ISR with an EOI. PPR is the higher of the task priority and the highest vector in service.
+ * Theory. A vector is requested (IRR), taken into service (ISR) when its class (bits 7:4) is above
+ * that of the processor priority (PPR), and leaves the ISR with an EOI. PPR is the higher of the
+ * task priority and the highest vector in service.
  *
  * Invariants:
  * (1) IRR bits are set by anybody, cleared by the owning vCPU alone.
- * (2) ISR, isr_top and ppr belong to the owning vCPU; isr_top is the highest bit of ISR, and ppr is never stale.
- * (3) Whoever newly sets an IRR bit makes the vCPU look, after irr_hint is true; so a vCPU that finds irr_hint false may sleep.
- *     The owner clears the hint first, then the bit, then looks whether anything is left: a bit set meanwhile is either seen by
- *     that look, or its setter writes the hint later.
+ * (2) ISR, isr_top and ppr belong to the owning vCPU; isr_top is the highest bit of ISR, and ppr is
+ *     never stale.
+ * (3) Whoever newly sets an IRR bit makes the vCPU look, after irr_hint is true; so a vCPU that
+ *     finds irr_hint false may sleep. The owner clears the hint first, then the bit, then looks
+ *     whether anything is left: a bit set meanwhile is either seen by that look, or its setter
+ *     writes the hint later.
  */
 #include "chips/chips.h"
 
@@ -21,7 +25,9 @@ void bv_lapic_init(struct bv_lapic *lapic, struct bv_vcpu *vcpu, struct bv_chips
 	lapic->chips = chips;
 	lapic->x2apic_id = vcpu->index;
 	lapic->version = APIC_VERSION_BASE | (LVT_COUNT - 1) << 16;
-	/* Our I/O APIC has no EOI register, so that it needs the broadcast; user space's has one. */
+	/*
+	 * Our I/O APIC has no EOI register, so that it needs the broadcast; user space's has one.
+	 */
 	if (!chips->full)
 		lapic->version |= APIC_VERSION_DIRECTED_EOI;
 	lapic->isr_top = -1;
@@ -35,13 +41,13 @@ static u32 lapic_x2apic_ldr(const struct bv_lapic *lapic)
 
 static void lapic_reset_vectors(struct bv_lapic *lapic)
 {
+	BV_WRITE_ONCE(lapic->irr_hint, false); /* invariant (3): before the words */
 	for (unsigned int i = 0; i < 4; i++) {
 		__atomic_store_n(&lapic->irr.word[i], 0, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&lapic->tmr.word[i], 0, __ATOMIC_SEQ_CST);
 		lapic->isr.word[i] = 0;
 	}
 	lapic->isr_top = -1;
-	BV_WRITE_ONCE(lapic->irr_hint, false);
 }
 
 void bv_lapic_reset(struct bv_lapic *lapic, bool init)
@@ -56,7 +62,10 @@ void bv_lapic_reset(struct bv_lapic *lapic, bool init)
 	lapic_reset_vectors(lapic);
 	for (unsigned int i = 0; i < LVT_COUNT; i++)
 		lapic->lvt[i] = LVT_MASKED;
-	/* Virtual wire mode, as firmware that knows no APIC expects it: the boot processor hears the 8259. */
+	/*
+	 * Virtual wire mode, as firmware that knows no APIC expects it: the boot processor hears
+	 * the 8259.
+	 */
 	if (bv_vcpu_is_bsp(lapic->vcpu))
 		lapic->lvt[LVT_LINT0] = MODE_EXTINT << LVT_MODE_SHIFT;
 	BV_WRITE_ONCE(lapic->spiv, SPIV_VECTOR);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * How the guest reaches its local APIC: the APIC page (xAPIC mode), the MSRs 0x800 and up (x2APIC mode), APIC_BASE and
- * TSC_DEADLINE. Called by the core, through bv_chips_intc_ops, for the owning vCPU.
+ * How the guest reaches its local APIC: the APIC page (xAPIC mode), the MSRs 0x800 and up (x2APIC
+ * mode), APIC_BASE and TSC_DEADLINE. Called by the core, through bv_chips_intc_ops, for the owning
+ * vCPU.
  */
 #include "chips/chips.h"
 
@@ -32,9 +33,16 @@ static const u32 lvt_writable[LVT_COUNT] = {
 	[LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
 };
 
+u32 bv_lapic_lvt_writable(enum apic_lvt lvt)
+{
+	return lvt_writable[lvt];
+}
+
 static void lapic_write_lvt(struct bv_lapic *lapic, enum apic_lvt lvt, u32 value)
 {
 	value &= lvt_writable[lvt];
+	if (lvt == LVT_TIMER && !lapic->vcpu->caps.tsc_deadline)
+		value &= ~(TIMER_TSC_DEADLINE << LVT_TIMER_MODE_SHIFT);
 	if (!lapic_enabled(lapic))
 		value |= LVT_MASKED;
 	if (lvt == LVT_TIMER)
@@ -154,7 +162,10 @@ enum bv_access_result bv_lapic_mmio_read(struct bv_vcpu *vcpu, u64 gpa, u32 byte
 	return BV_ACCESS_DONE;
 }
 
-/* Registers are written as aligned double words; anything else has no defined effect, and here none. */
+/*
+ * Registers are written as aligned double words; anything else has no defined effect, and here
+ * none.
+ */
 enum bv_access_result bv_lapic_mmio_write(struct bv_vcpu *vcpu, u64 gpa, u32 bytes,
 					  const void *data)
 {
@@ -192,7 +203,8 @@ static u64 x2apic_writable(const struct bv_lapic *lapic, u32 reg)
 		return lapic->version & APIC_VERSION_DIRECTED_EOI ? 0x13ff : 0x3ff;
 	case APIC_ICR:
 		return ~(u64)(ICR_X2APIC_RESERVED & ~ICR_BUSY);
-	case APIC_LVT_FIRST ... APIC_LVT_LAST: /* delivery status and remote IRR are read-only, not reserved */
+	case APIC_LVT_FIRST ... APIC_LVT_LAST: /* delivery status and remote IRR are read-only, not
+						  reserved */
 		return lvt_writable[(reg - APIC_LVT_FIRST) >> 4] | 0x5000;
 	case APIC_TDCR:
 		return 0xb;
@@ -223,7 +235,10 @@ static enum bv_access_result x2apic_write(struct bv_lapic *lapic, u32 reg, u64 v
 		bv_lapic_send(lapic, lapic->icr);
 		break;
 	case APIC_SELF_IPI:
-		bv_lapic_send(lapic, TO_SELF << ICR_SHORTHAND_SHIFT | value);
+		if (value < 16)
+			bv_lapic_error(lapic, ESR_SEND_VECTOR);
+		else if (lapic_enabled(lapic))
+			bv_lapic_request_own(lapic, (u8)value);
 		break;
 	default:
 		lapic_write(lapic, reg, (u32)value);
@@ -239,11 +254,13 @@ u64 bv_lapic_base(struct bv_vcpu *vcpu)
 }
 
 /*
- * The modes: disabled (00), xAPIC (10), x2APIC (11, bits EN and EXTD). The guest may go xAPIC -> x2APIC, and from both to disabled,
- * and from there to xAPIC only. Restoring a state may go anywhere but to 01.
+ * The modes: disabled (00), xAPIC (10), x2APIC (11, bits EN and EXTD). The guest may go xAPIC ->
+ * x2APIC, and from both to disabled, and from there to xAPIC only. Restoring a state may go
+ * anywhere but to 01.
  */
 static bool lapic_base_legal(const struct bv_lapic *lapic, u64 value, bool host)
 {
+	const struct bv_guest_caps *caps = &lapic->vcpu->caps;
 	u64 mode = value & (APIC_BASE_ENABLED | APIC_BASE_X2APIC);
 	u64 old = lapic->base & (APIC_BASE_ENABLED | APIC_BASE_X2APIC);
 
@@ -251,8 +268,10 @@ static bool lapic_base_legal(const struct bv_lapic *lapic, u64 value, bool host)
 		return false;
 	if (host)
 		return true;
+	if (caps->phys_bits && value >> caps->phys_bits)
+		return false;
 	if (mode & APIC_BASE_X2APIC)
-		return old & APIC_BASE_ENABLED;
+		return caps->x2apic && old & APIC_BASE_ENABLED;
 	return !(mode && old & APIC_BASE_X2APIC);
 }
 
@@ -286,9 +305,10 @@ enum bv_access_result bv_lapic_msr_read(struct bv_vcpu *vcpu, u32 index, u64 *va
 {
 	struct bv_lapic *lapic = vcpu_lapic(vcpu);
 
-	(void)host;
 	if (index - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST)
 		return x2apic_read(lapic, (index - MSR_X2APIC_FIRST) << 4, value);
+	if (index == MSR_TSC_DEADLINE && !vcpu->caps.tsc_deadline && !host)
+		return BV_ACCESS_FAULT;
 	if (index == MSR_TSC_DEADLINE)
 		*value = bv_lapic_timer_deadline(lapic);
 	else if (index == MSR_APIC_BASE)
@@ -302,8 +322,14 @@ enum bv_access_result bv_lapic_msr_write(struct bv_vcpu *vcpu, u32 index, u64 va
 {
 	struct bv_lapic *lapic = vcpu_lapic(vcpu);
 
+	if (bv_likely(index == MSR_X2APIC_EOI && !value && lapic_x2apic(lapic))) {
+		bv_lapic_eoi(lapic);
+		return BV_ACCESS_DONE;
+	}
 	if (index - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST)
 		return x2apic_write(lapic, (index - MSR_X2APIC_FIRST) << 4, value);
+	if (index == MSR_TSC_DEADLINE && !vcpu->caps.tsc_deadline && !host)
+		return BV_ACCESS_FAULT;
 	if (index == MSR_TSC_DEADLINE)
 		bv_lapic_timer_set_deadline(lapic, value, host);
 	else if (index == MSR_APIC_BASE)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The local APIC's numbers: register offsets in the APIC page, their bits, its MSRs. AMD64 Architecture Programmer's Manual,
- * volume 2, chapter 16; Intel SDM, volume 3, chapter "APIC", for x2APIC and the TSC deadline.
+ * The local APIC's numbers: register offsets in the APIC page, their bits, its MSRs. AMD64
+ * Architecture Programmer's Manual, volume 2, chapter 16; Intel SDM, volume 3, chapter "APIC", for
+ * x2APIC and the TSC deadline.
  */
 #ifndef BV_CHIPS_LAPIC_REGS_H
 #define BV_CHIPS_LAPIC_REGS_H
@@ -108,6 +109,7 @@ enum apic_shorthand {
 #define MSR_APIC_BASE 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC_FIRST 0x800u
+#define MSR_X2APIC_EOI (MSR_X2APIC_FIRST + (APIC_EOI >> 4))
 #define MSR_X2APIC_LAST 0x8ffu
 
 #define APIC_BASE_BSP BV_BIT(8)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The local APIC's timer: one-shot and periodic (a count of bus cycles of one nanosecond, divided), and TSC deadline. One host timer
- * serves all three. Disarming only says so (`armed`): a host timer that still fires finds nothing due, or a later time, and
- * sets itself again. Interrupts come from the host timer's callback.
+ * The local APIC's timer: one-shot and periodic (a count of bus cycles of one nanosecond, divided),
+ * and TSC deadline. One host timer serves all three. Disarming only says so (`armed`): a host timer
+ * that still fires finds nothing due, or a later time, and sets itself again. Interrupts come from
+ * the host timer's callback.
  */
 #include "chips/chips.h"
 
@@ -48,7 +49,9 @@ static u64 timer_left(const struct bv_lapic *lapic, u64 now)
 	return timer_tsc_to_ns(lapic, lapic->tsc_deadline - tsc) + 1;
 }
 
-/* The next period that is not yet over; those that were missed are one interrupt, as in hardware. */
+/*
+ * The next period that is not yet over; those that were missed are one interrupt, as in hardware.
+ */
 static void timer_next_period(struct bv_lapic *lapic, u64 now)
 {
 	u64 period = timer_repeat_ns(lapic);
@@ -59,8 +62,22 @@ static void timer_next_period(struct bv_lapic *lapic, u64 now)
 	bv_host_timer_set(&lapic->timer, lapic->due_ns);
 }
 
-/* Looks at the armed timer: fires if it is due, else has the host call again in time. */
-static void timer_check_locked(struct bv_lapic *lapic)
+/* The owning vCPU needs not be woken to see it. */
+static void timer_interrupt(struct bv_lapic *lapic, bool own)
+{
+	u32 lvt = BV_READ_ONCE(lapic->lvt[LVT_TIMER]);
+
+	if (!own || lvt & LVT_MASKED || (lvt & LVT_VECTOR) < 16 || !lapic_present(lapic))
+		bv_lapic_local(lapic, LVT_TIMER);
+	else
+		bv_lapic_request_own(lapic, lvt & LVT_VECTOR);
+}
+
+/*
+ * Looks at the armed timer: fires if it is due, else has the host call again in time. `own`: by
+ * the owning vCPU, or while it does not run.
+ */
+static void timer_check_locked(struct bv_lapic *lapic, bool own)
 {
 	u64 now = bv_host_ns();
 	u64 left = timer_left(lapic, now);
@@ -75,7 +92,7 @@ static void timer_check_locked(struct bv_lapic *lapic)
 		lapic->armed = false;
 		lapic->tsc_deadline = 0;
 	}
-	bv_lapic_local(lapic, LVT_TIMER);
+	timer_interrupt(lapic, own);
 }
 
 static void timer_fire(struct bv_timer *timer)
@@ -84,7 +101,7 @@ static void timer_fire(struct bv_timer *timer)
 	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
 
 	if (lapic->armed)
-		timer_check_locked(lapic);
+		timer_check_locked(lapic, false);
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
 }
 
@@ -159,7 +176,10 @@ void bv_lapic_timer_set_count(struct bv_lapic *lapic, u32 count)
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
 }
 
-/* What is left of the count. A timer that is due fires here, so that zero is never seen before its interrupt. */
+/*
+ * What is left of the count. A timer that is due fires here, so that zero is never seen before its
+ * interrupt.
+ */
 static u32 timer_count_locked(struct bv_lapic *lapic)
 {
 	u32 shift = timer_shift(lapic->tdcr);
@@ -169,7 +189,7 @@ static u32 timer_count_locked(struct bv_lapic *lapic)
 		return 0;
 	left = timer_left(lapic, bv_host_ns());
 	if (!left) {
-		timer_check_locked(lapic);
+		timer_check_locked(lapic, true);
 		left = lapic->armed ? timer_left(lapic, bv_host_ns()) : 0;
 	}
 	ticks = (left + (1u << shift) - 1) >> shift;
@@ -197,7 +217,10 @@ void bv_lapic_timer_set_divide(struct bv_lapic *lapic, u32 tdcr)
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
 }
 
-/* Going to TSC-deadline mode or from it stops the timer; between one-shot and periodic it counts on. */
+/*
+ * Going to TSC-deadline mode or from it stops the timer; between one-shot and periodic it counts
+ * on.
+ */
 void bv_lapic_timer_set_lvt(struct bv_lapic *lapic, u32 lvt)
 {
 	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
@@ -214,7 +237,7 @@ static void timer_start_deadline_locked(struct bv_lapic *lapic)
 {
 	lapic->armed = lapic->tsc_deadline != 0;
 	if (lapic->armed)
-		timer_check_locked(lapic);
+		timer_check_locked(lapic, true);
 }
 
 void bv_lapic_timer_set_deadline(struct bv_lapic *lapic, u64 deadline, bool host)
@@ -222,7 +245,10 @@ void bv_lapic_timer_set_deadline(struct bv_lapic *lapic, u64 deadline, bool host
 	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
 	bool in_mode = timer_mode(lapic->lvt[LVT_TIMER]) == TIMER_TSC_DEADLINE;
 
-	/* In other modes a guest's write has no effect; a restored value waits for its mode to be restored. */
+	/*
+	 * In other modes a guest's write has no effect; a restored value waits for its mode to be
+	 * restored.
+	 */
 	if (in_mode || host)
 		lapic->tsc_deadline = deadline;
 	if (in_mode && lapic_present(lapic))
@@ -241,8 +267,9 @@ u64 bv_lapic_timer_deadline(struct bv_lapic *lapic)
 }
 
 /*
- * Some user spaces keep the initial count but not the current one, which then is 0: the timer may have had its end before
- * the state was saved, or not. It is taken for not: an interrupt too many does less harm than one that never comes.
+ * Some user spaces keep the initial count but not the current one, which then is 0: the timer may
+ * have had its end before the state was saved, or not. It is taken for not: an interrupt too many
+ * does less harm than one that never comes.
  */
 void bv_lapic_timer_restore(struct bv_lapic *lapic, u32 lvt, u32 tdcr, u32 initial, u32 current)
 {
@@ -271,6 +298,6 @@ void bv_lapic_tsc_changed(struct bv_vcpu *vcpu)
 	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
 
 	if (lapic->armed && timer_mode(lapic->lvt[LVT_TIMER]) == TIMER_TSC_DEADLINE)
-		timer_check_locked(lapic);
+		timer_check_locked(lapic, true);
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
 }

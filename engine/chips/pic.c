@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The pair of 8259 interrupt controllers of a PC, with the edge/level registers of later chipsets. Facts: Intel 8259A data sheet.
- * The slave's output is the master's line 2. The master's output goes to LINT0 of every local APIC; whoever takes ExtINT there
- * asks bv_pic_acknowledge for the vector.
+ * The pair of 8259 interrupt controllers of a PC, with the edge/level registers of later chipsets.
+ * Facts: Intel 8259A data sheet. The slave's output is the master's line 2. The master's output
+ * goes to LINT0 of every local APIC; whoever takes ExtINT there asks bv_pic_acknowledge for the
+ * vector.
  *
- * All under chips->lock. The slave's output is followed as a level: a request that goes away before it was acknowledged goes away
- * in the master too, so that the pair itself never makes a spurious interrupt.
+ * All under chips->lock. The slave's output is followed as a level: a request that goes away before
+ * it was acknowledged goes away in the master too, so that the pair itself never makes a spurious
+ * interrupt.
  */
 #include "chips/chips.h"
 
@@ -17,12 +19,18 @@ enum pic_which {
 #define CASCADE_LINE 2
 #define SPURIOUS_LINE 7
 
-/* Lines of each that a guest may make level-triggered: not the timer, keyboard, cascade; not the RTC and FPU. */
+/*
+ * Lines of each that a guest may make level-triggered: not the timer, keyboard, cascade; not the
+ * RTC and FPU.
+ */
 static const u8 elcr_mask[2] = { 0xf8, 0xde };
 
 /* ---- who is first ---- */
 
-/* How far the first line of the set is behind the one with the highest priority; 8: the set is empty. */
+/*
+ * How far the first line of the set is behind the one with the highest priority; 8: the set is
+ * empty.
+ */
 static int pic_rank(const struct pic_chip *chip, u8 lines)
 {
 	u8 rotated;
@@ -38,7 +46,10 @@ static int pic_line_at(const struct pic_chip *chip, int rank)
 	return (rank + chip->priority_add) & 7;
 }
 
-/* The line that the chip asks for, or -1: the first unmasked request that no line in service holds back. */
+/*
+ * The line that the chip asks for, or -1: the first unmasked request that no line in service holds
+ * back.
+ */
 static int pic_chip_request(const struct bv_pic *pic, enum pic_which which)
 {
 	const struct pic_chip *chip = &pic->chip[which];
@@ -173,7 +184,10 @@ static void pic_end(struct pic_chip *chip, enum pic_which which, int line, u32 *
 	chip->isr &= (u8)~mask;
 }
 
-/* The first initialization word: forgets edges and what is in service; whoever waits for the end of those is told. */
+/*
+ * The first initialization word: forgets edges and what is in service; whoever waits for the end of
+ * those is told.
+ */
 static void pic_icw1(struct pic_chip *chip, enum pic_which which, u8 value, u32 *acked)
 {
 	u8 edges = chip->irr & (u8)~chip->elcr;
@@ -347,10 +361,9 @@ static enum bv_access_result pic_bus_read(struct bv_bus_device *device, struct b
 	u64 flags = bv_host_spin_lock_irq(&chips->lock);
 	u32 acked = 0;
 
+	(void)device;
 	for (u32 i = 0; i < bytes; i++)
-		((u8 *)data)[i] = addr + i < device->base + device->bytes ?
-					  pic_port_read(chips, addr + i, &acked) :
-					  0xff;
+		((u8 *)data)[i] = pic_port_read(chips, addr + i, &acked);
 	pic_update(chips);
 	bv_host_spin_unlock_irq(&chips->lock, flags);
 	bv_irq_acked(chips, CHIP_PIC, acked);
@@ -364,7 +377,8 @@ static enum bv_access_result pic_bus_write(struct bv_bus_device *device, struct 
 	u64 flags = bv_host_spin_lock_irq(&chips->lock);
 	u32 acked = 0;
 
-	for (u32 i = 0; i < bytes && addr + i < device->base + device->bytes; i++)
+	(void)device;
+	for (u32 i = 0; i < bytes; i++)
 		pic_port_write(chips, addr + i, ((const u8 *)data)[i], &acked);
 	pic_update(chips);
 	bv_host_spin_unlock_irq(&chips->lock, flags);

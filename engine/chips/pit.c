@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The 8254 timer chip: three counters at 1.193182 MHz, ports 0x40 to 0x43, and port 0x61 with the gate and the output of counter 2.
- * Counter 0 raises gsi 0. Facts: Intel 8254 data sheet.
+ * The 8254 timer chip: three counters at 1.193182 MHz, ports 0x40 to 0x43, and port 0x61 with the
+ * gate and the output of counter 2. Counter 0 raises gsi 0. Facts: Intel 8254 data sheet.
  *
- * Nothing counts here: a counter's value and output are computed from the time since it was loaded. Only counter 0 has a host
- * timer, for its interrupt. Ticks that the guest could not take are kept in `missed` and given one by one as it acknowledges,
- * where the front wants that (reinject): each is a rising edge that a controller has newly taken in, so that none counts twice.
+ * Nothing counts here: a counter's value and output are computed from the time since it was loaded.
+ * Only counter 0 has a host timer, for its interrupt. Ticks that the guest could not take are kept
+ * in `missed` and given one by one as it acknowledges, where the front wants that (reinject): each
+ * is a rising edge that a controller has newly taken in, so that none counts twice.
  */
 #include "chips/chips.h"
 
@@ -395,10 +396,9 @@ static enum bv_access_result pit_bus_read(struct bv_bus_device *device, struct b
 	struct bv_pit *pit = vm_chips(vcpu->vm)->pit;
 	u64 flags = bv_host_spin_lock_irq(&pit->lock);
 
+	(void)device;
 	for (u32 i = 0; i < bytes; i++)
-		((u8 *)data)[i] = addr + i < device->base + device->bytes ?
-					  pit_port_read(pit, addr + i) :
-					  0xff;
+		((u8 *)data)[i] = pit_port_read(pit, addr + i);
 	bv_host_spin_unlock_irq(&pit->lock, flags);
 	return BV_ACCESS_DONE;
 }
@@ -409,7 +409,8 @@ static enum bv_access_result pit_bus_write(struct bv_bus_device *device, struct 
 	struct bv_pit *pit = vm_chips(vcpu->vm)->pit;
 	u64 flags = bv_host_spin_lock_irq(&pit->lock);
 
-	for (u32 i = 0; i < bytes && addr + i < device->base + device->bytes; i++)
+	(void)device;
+	for (u32 i = 0; i < bytes; i++)
 		pit_port_write(pit, addr + i, ((const u8 *)data)[i]);
 	bv_host_spin_unlock_irq(&pit->lock, flags);
 	return BV_ACCESS_DONE;

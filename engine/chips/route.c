@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * Interrupt routing: what a line (gsi) is connected to, messages of devices, and who wants to hear of an interrupt's end.
- * The contract is in bv/irq.h.
+ * Interrupt routing: what a line (gsi) is connected to, messages of devices, and who wants to hear
+ * of an interrupt's end. The contract is in bv/irq.h.
  *
- * The table is replaced as a whole under chips->lock, and read under it; a line's message is delivered while it is held, so
- * that after a replacement no message of the old table is on its way.
+ * The table is replaced as a whole under chips->lock, and read under it; a line's message is
+ * delivered while it is held, so that after a replacement no message of the old table is on its
+ * way.
  */
 #include "chips/chips.h"
 
@@ -144,7 +145,10 @@ static const char *route_fault(const struct bv_chips *chips, const struct bv_rou
 	return NULL;
 }
 
-/* Whether two routes of one gsi exclude each other: a message stands alone, and each chip has the gsi once. */
+/*
+ * Whether two routes of one gsi exclude each other: a message stands alone, and each chip has the
+ * gsi once.
+ */
 static bool routes_clash(const struct bv_route *one, const struct bv_route *two)
 {
 	return !route_is_pin(one) || !route_is_pin(two) || one->kind == two->kind;
@@ -173,7 +177,10 @@ static struct route_table *table_build(const struct bv_route *routes, unsigned i
 	table->count = count;
 	table->route = (struct bv_route *)(table + 1);
 	table->first = (u32 *)(table->route + count);
-	/* Count each gsi two places on; sums then are starts one place on; placing moves them to their own place. */
+	/*
+	 * Count each gsi two places on; sums then are starts one place on; placing moves them to
+	 * their own place.
+	 */
 	for (u32 i = 0; i < count; i++)
 		table->first[routes[i].gsi + 2 > gsis + 1 ? gsis + 1 : routes[i].gsi + 2]++;
 	for (u32 i = 2; i <= gsis + 1; i++)
@@ -196,7 +203,10 @@ static bool table_clash(const struct route_table *table, u32 *gsi)
 	return false;
 }
 
-/* What follows from the table: which gsi each pin has, and which vectors' ends the front wants to hear of. */
+/*
+ * What follows from the table: which gsi each pin has, and which vectors' ends the front wants to
+ * hear of.
+ */
 static void routes_derive(struct bv_chips *chips)
 {
 	const struct route_table *table = chips->routes;
@@ -290,7 +300,10 @@ int bv_irq_routes_set(struct bv_vm *vm, const struct bv_route *routes, unsigned 
 	return 0;
 }
 
-/* As PCs are wired: lines 0 to 15 to both chips, the rest to the I/O APIC; the timer's line is its pin 2. */
+/*
+ * As PCs are wired: lines 0 to 15 to both chips, the rest to the I/O APIC; the timer's line is its
+ * pin 2.
+ */
 static u32 route_defaults(struct bv_route *routes)
 {
 	u32 count = 0;
@@ -346,8 +359,11 @@ static void notifiers_changed(struct bv_chips *chips)
 void bv_irq_ack_notifier_add(struct bv_vm *vm, struct bv_ack_notifier *notifier)
 {
 	struct bv_chips *chips = vm_chips(vm);
-	u64 flags = bv_host_spin_lock_irq(&chips->ack_lock);
+	u64 flags;
 
+	if (!chips)
+		return;
+	flags = bv_host_spin_lock_irq(&chips->ack_lock);
 	notifier->next = chips->notifiers;
 	chips->notifiers = notifier;
 	notifiers_changed(chips);
@@ -357,9 +373,13 @@ void bv_irq_ack_notifier_add(struct bv_vm *vm, struct bv_ack_notifier *notifier)
 void bv_irq_ack_notifier_del(struct bv_vm *vm, struct bv_ack_notifier *notifier)
 {
 	struct bv_chips *chips = vm_chips(vm);
-	u64 flags = bv_host_spin_lock_irq(&chips->ack_lock);
-	struct bv_ack_notifier **at = &chips->notifiers;
+	struct bv_ack_notifier **at;
+	u64 flags;
 
+	if (!chips)
+		return;
+	flags = bv_host_spin_lock_irq(&chips->ack_lock);
+	at = &chips->notifiers;
 	while (*at && *at != notifier)
 		at = &(*at)->next;
 	if (*at)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * Doorbells as devices on the VM's buses; see bv/doorbell.h. Whether a new bell clashes with an old one is the front's to
- * see: bells of several owners may lie at one address and differ in length or value.
+ * Doorbells as devices on the VM's buses; see bv/doorbell.h. Whether a new bell clashes with an old
+ * one is the front's to see: bells of several owners may lie at one address and differ in length or
+ * value.
  */
 #include "bv/doorbell.h"
 #include "core/bus.h"
@@ -20,8 +21,8 @@ static u64 written_value(const void *data, u32 bytes)
 	return value;
 }
 
-static enum bv_access_result doorbell_write(struct bv_bus_device *device, struct bv_vcpu *vcpu, u64 addr,
-					    u32 bytes, const void *data)
+static enum bv_access_result doorbell_write(struct bv_bus_device *device, struct bv_vcpu *vcpu,
+					    u64 addr, u32 bytes, const void *data)
 {
 	struct bv_doorbell *bell = BV_CONTAINER(device, struct bv_doorbell, opaque);
 
@@ -48,5 +49,6 @@ int bv_doorbell_add(struct bv_vm *vm, struct bv_doorbell *bell)
 
 void bv_doorbell_del(struct bv_vm *vm, struct bv_doorbell *bell)
 {
-	bv_bus_del(vm, bell->port ? BV_BUS_PORT : BV_BUS_MMIO, (struct bv_bus_device *)bell->opaque);
+	bv_bus_del(vm, bell->port ? BV_BUS_PORT : BV_BUS_MMIO,
+		   (struct bv_bus_device *)bell->opaque);
 }

@@ -320,7 +320,9 @@ static u64 mcg_cap_get(struct bv_vcpu *vcpu)
 
 static bool mcg_ctl_set(struct bv_vcpu *vcpu, u64 value, bool host)
 {
-	if (!(vcpu->msrs->mcg_cap & BV_MCG_CTL_P) || (value && ~value && !host))
+	if (!(vcpu->msrs->mcg_cap & BV_MCG_CTL_P))
+		return host && !value; /* saved and restored with the others, though it is not there */
+	if (value && ~value && !host)
 		return false;
 	vcpu->msrs->mcg_ctl = value;
 	return true;

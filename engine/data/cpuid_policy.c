@@ -1,30 +1,37 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * CPUID's policy; see cpuid_policy.h. Sources: AMD APM volume 3, appendix E; Intel SDM volume 2, CPUID; for 0x40000000 and up
- * the Linux kernel's document virt/kvm/x86/cpuid.
+ * CPUID's policy; see cpuid_policy.h. Sources: AMD APM volume 3, appendix E; Intel SDM volume 2,
+ * CPUID; for 0x40000000 and up the Linux kernel's document virt/kvm/x86/cpuid.
  *
- * Never offered, because the engine does not do it for a guest: MONITOR/MWAIT (leaf 1, 5), VMX and SVM (nested guests), SMX, performance
- * counters (leaf 0xa), perfmon extensions, IBS, LWP, OSVW, SGX, TSX, MPX, CET, XSAVES (no MSR IA32_XSS), processor trace (0x14), resource
- * control (0xf, 0x10), AMX (0x1d), topology of the host (leaves 4 and 0x8000001d keep only the caches; 0xb and 0x8000001e are the
- * VMM's to fill), speculation control (SPEC_CTRL, PRED_CMD and their kin are not given to guests yet), five-level paging,
- * memory encryption (0x8000001f).
+ * Never offered, because the engine does not do it for a guest: MONITOR/MWAIT (leaf 1, 5), VMX and
+ * SVM (nested guests), SMX, performance counters (leaf 0xa), perfmon extensions, IBS, LWP, OSVW,
+ * SGX, TSX, MPX, CET, XSAVES (no MSR IA32_XSS), processor trace (0x14), resource control (0xf,
+ * 0x10), AMX (0x1d), topology of the host (leaves 4 and 0x8000001d keep only the caches; 0xb and
+ * 0x8000001e are the VMM's to fill), speculation control (SPEC_CTRL, PRED_CMD and their kin are not
+ * given to guests yet), five-level paging, memory encryption (0x8000001f).
  */
 #include "data/cpuid_policy.h"
 
 #define ALL 0xffffffffu
+/* clang-format off */
 #define KEEP_ALL { ALL, ALL, ALL, ALL }
 #define NOTHING { 0, 0, 0, 0 }
+/* clang-format on */
 
 /* "KVMKVMKVM" */
 #define KVM_EBX 0x4b4d564bu
 #define KVM_ECX 0x564b4d56u
 #define KVM_EDX 0x0000004du
 
-/* In ascending order. The highest basic, hypervisor and extended leaf here is what leaf 0 and its two sisters tell at most. */
+/*
+ * In ascending order. The highest basic, hypervisor and extended leaf here is what leaf 0 and its
+ * two sisters tell at most.
+ */
 const struct bv_cpuid_row bv_cpuid_rows[] = {
 	/* leaf, subleaf, shape, kept from the host {eax, ebx, ecx, edx}, always set */
 	{ 0x0, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* highest leaf, vendor */
-	{ 0x1, 0, BV_CPUID_PLAIN, { ALL, 0x0000ffff, 0, 0 }, NOTHING }, /* signature; brand, CLFLUSH size */
+	/* signature; brand, CLFLUSH size */
+	{ 0x1, 0, BV_CPUID_PLAIN, { ALL, 0x0000ffff, 0, 0 }, NOTHING },
 	{ 0x2, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* caches, Intel's old form */
 	{ 0x4, 0, BV_CPUID_CACHES, { 0x000003ff, ALL, ALL, 0x7 }, NOTHING },
 	{ 0x6, 0, BV_CPUID_PLAIN, NOTHING, NOTHING },
@@ -35,14 +42,16 @@ const struct bv_cpuid_row bv_cpuid_rows[] = {
 	{ 0x40000000, 0, BV_CPUID_PLAIN, NOTHING, { 0x40000001, KVM_EBX, KVM_ECX, KVM_EDX } },
 	{ 0x40000001, 0, BV_CPUID_PLAIN, NOTHING, NOTHING },
 	{ 0x80000000, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* highest leaf, vendor */
-	{ 0x80000001, 0, BV_CPUID_PLAIN, { ALL, ALL, 0, 0 }, NOTHING }, /* signature; brand, package */
+	/* signature; brand, package */
+	{ 0x80000001, 0, BV_CPUID_PLAIN, { ALL, ALL, 0, 0 }, NOTHING },
 	{ 0x80000002, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* the name, 48 characters */
 	{ 0x80000003, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING },
 	{ 0x80000004, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING },
 	{ 0x80000005, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* first-level caches and TLBs */
 	{ 0x80000006, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* second level and third */
 	{ 0x80000007, 0, BV_CPUID_PLAIN, NOTHING, NOTHING },
-	{ 0x80000008, 0, BV_CPUID_PLAIN, { 0x000000ff, 0, 0, 0 }, { 48 << 8, 0, 0, 0 } }, /* address sizes */
+	/* address sizes */
+	{ 0x80000008, 0, BV_CPUID_PLAIN, { 0x000000ff, 0, 0, 0 }, { 48 << 8, 0, 0, 0 } },
 	{ 0x8000000a, 0, BV_CPUID_PLAIN, NOTHING, NOTHING },
 	{ 0x80000019, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* TLBs for 1 GiB pages */
 	{ 0x8000001a, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* widths that are fast */
@@ -52,10 +61,10 @@ const struct bv_cpuid_row bv_cpuid_rows[] = {
 };
 const unsigned int bv_cpuid_row_count = BV_ARRAY_SIZE(bv_cpuid_rows);
 
-#define EAX BV_CPUID_EAX
-#define EBX BV_CPUID_EBX
-#define ECX BV_CPUID_ECX
-#define EDX BV_CPUID_EDX
+#define EAX 0
+#define EBX 1
+#define ECX 2
+#define EDX 3
 #define HOST BV_CPUID_HOST
 #define ALWAYS BV_CPUID_ALWAYS
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * CPUID: filters what the host's CPU tells by the policy (data/cpuid_policy.h), and looks up what a guest gets. Pure: asks
- * only the struct bv_cpuid_host that it is given, keeps nothing.
+ * CPUID: filters what the host's CPU tells by the policy (data/cpuid_policy.h), and looks up what a
+ * guest gets. Pure: asks only the struct bv_cpuid_host that it is given, keeps nothing.
  */
 #include "x86/cpuid.h"
 #include "bv/errno.h"
@@ -20,7 +20,8 @@ struct filter {
 	unsigned int max, count;
 };
 
-static void emit(struct filter *filter, const struct bv_cpuid_row *row, u32 subleaf, const u32 regs[4])
+static void emit(struct filter *filter, const struct bv_cpuid_row *row, u32 subleaf,
+		 const u32 regs[4])
 {
 	if (filter->count < filter->max)
 		filter->leaves[filter->count] = (struct bv_cpuid_leaf){
@@ -96,12 +97,13 @@ static void filter_caches(struct filter *filter, const struct bv_cpuid_row *row)
 }
 
 /*
- * Components of the XSAVE area. Offsets and sizes are the hardware's own: the guest's XSAVE is executed by it. EBX of
- * subleaf 0 and 1 depends on XCR0 and is filled at look-up.
+ * Components of the XSAVE area. Offsets and sizes are the hardware's own: the guest's XSAVE is
+ * executed by it. EBX of subleaf 0 and 1 depends on XCR0 and is filled at look-up.
  */
 static void filter_xstate(struct filter *filter, const struct bv_cpuid_row *row)
 {
-	u32 host[4], out[4] = { (u32)filter->xcr0, 0, XSAVE_LEGACY_AND_HEADER, (u32)(filter->xcr0 >> 32) };
+	u32 host[4], out[4] = { (u32)filter->xcr0, 0, XSAVE_LEGACY_AND_HEADER,
+				(u32)(filter->xcr0 >> 32) };
 	unsigned int first = filter->count;
 
 	if (!filter->xcr0)
@@ -147,7 +149,10 @@ static void filter_row(struct filter *filter, const struct bv_cpuid_row *row)
 	}
 }
 
-/* The components to offer: of the policy, held by the host for a guest, and with a place in its CPU's XSAVE area. */
+/*
+ * The components to offer: of the policy, held by the host for a guest, and with a place in its
+ * CPU's XSAVE area.
+ */
 static u64 offered_components(const struct bv_cpuid_host *host)
 {
 	u64 components = host->xcr0 & BV_CPUID_XCR0;
@@ -163,7 +168,8 @@ static u64 offered_components(const struct bv_cpuid_host *host)
 	return components;
 }
 
-unsigned int bv_cpuid_filter(const struct bv_cpuid_host *host, struct bv_cpuid_leaf *leaves, unsigned int max)
+unsigned int bv_cpuid_filter(const struct bv_cpuid_host *host, struct bv_cpuid_leaf *leaves,
+			     unsigned int max)
 {
 	struct filter filter = {
 		.host = host,
@@ -217,7 +223,8 @@ int bv_cpuid_sort(struct bv_cpuid_leaf *leaves, unsigned int count, u32 *bad)
 /* ---- looking up ---- */
 
 /* The first entry that is not below (leaf, subleaf). */
-static unsigned int lower_bound(const struct bv_cpuid_leaf *leaves, unsigned int count, u32 leaf, u32 subleaf)
+static unsigned int lower_bound(const struct bv_cpuid_leaf *leaves, unsigned int count, u32 leaf,
+				u32 subleaf)
 {
 	unsigned int low = 0, high = count;
 
@@ -233,8 +240,8 @@ static unsigned int lower_bound(const struct bv_cpuid_leaf *leaves, unsigned int
 	return low;
 }
 
-static const struct bv_cpuid_leaf *find(const struct bv_cpuid_leaf *leaves, unsigned int count, u32 leaf,
-					u32 subleaf)
+static const struct bv_cpuid_leaf *find(const struct bv_cpuid_leaf *leaves, unsigned int count,
+					u32 leaf, u32 subleaf)
 {
 	unsigned int at = lower_bound(leaves, count, leaf, subleaf);
 
@@ -255,7 +262,8 @@ static bool zeros_out_of_range(const struct bv_cpuid_leaf *leaf0)
 	};
 
 	for (unsigned int i = 0; i < BV_ARRAY_SIZE(names); i++)
-		if (leaf0->ebx == names[i][0] && leaf0->edx == names[i][1] && leaf0->ecx == names[i][2])
+		if (leaf0->ebx == names[i][0] && leaf0->edx == names[i][1] &&
+		    leaf0->ecx == names[i][2])
 			return true;
 	return false;
 }
@@ -271,8 +279,8 @@ static u32 range_start(u32 leaf)
 }
 
 /* Not found: what stands in for it, or NULL for zeros. */
-static const struct bv_cpuid_leaf *stand_in(const struct bv_cpuid_leaf *leaves, unsigned int count, u32 leaf,
-					    u32 subleaf)
+static const struct bv_cpuid_leaf *stand_in(const struct bv_cpuid_leaf *leaves, unsigned int count,
+					    u32 leaf, u32 subleaf)
 {
 	const struct bv_cpuid_leaf *leaf0 = find(leaves, count, 0, 0);
 	const struct bv_cpuid_leaf *start = find(leaves, count, range_start(leaf), 0);
@@ -284,7 +292,8 @@ static const struct bv_cpuid_leaf *stand_in(const struct bv_cpuid_leaf *leaves, 
 	return find(leaves, count, leaf0->eax, subleaf);
 }
 
-u32 bv_cpuid_xsave_bytes(const struct bv_cpuid_leaf *leaves, unsigned int count, u64 components, bool compacted)
+u32 bv_cpuid_xsave_bytes(const struct bv_cpuid_leaf *leaves, unsigned int count, u64 components,
+			 bool compacted)
 {
 	u32 bytes = XSAVE_LEGACY_AND_HEADER;
 	unsigned int at = lower_bound(leaves, count, 0xd, FIRST_EXTENDED);
@@ -308,11 +317,16 @@ static void set_bit(u32 *reg, u32 bit, bool value)
 	*reg = value ? *reg | bit : *reg & ~bit;
 }
 
-/* What of the answer follows the vCPU's state. A feature that the guest does not have does not appear. */
+/*
+ * What of the answer follows the vCPU's state. A feature that the guest does not have does not
+ * appear.
+ */
 static void apply_live(const struct bv_cpuid_leaf *leaves, unsigned int count,
-		       const struct bv_cpuid_leaf *found, const struct bv_cpuid_live *live, u32 out[4])
+		       const struct bv_cpuid_leaf *found, const struct bv_cpuid_live *live,
+		       u32 out[4])
 {
-	const u32 apic = 1u << 9, osxsave = 1u << 27, xsave = 1u << 26, ospke = 1u << 4, pku = 1u << 3;
+	const u32 apic = 1u << 9, osxsave = 1u << 27, xsave = 1u << 26, ospke = 1u << 4,
+		  pku = 1u << 3;
 	bool apic_on = live->apic_base & BV_BIT(11);
 
 	switch (found->leaf) {
@@ -326,7 +340,8 @@ static void apply_live(const struct bv_cpuid_leaf *leaves, unsigned int count,
 		break;
 	case 0x7:
 		if (found->subleaf == 0)
-			set_bit(&out[BV_CPUID_ECX], ospke, found->ecx & pku && live->cr4 & BV_CR4_PKE);
+			set_bit(&out[BV_CPUID_ECX], ospke,
+				found->ecx & pku && live->cr4 & BV_CR4_PKE);
 		break;
 	case 0xd:
 		if (found->subleaf == 0)

@@ -12,9 +12,13 @@ struct bv_cpuid_host {
 };
 
 /* Fills leaves[max], sorted; returns how many there are, which may be more than max. */
-unsigned int bv_cpuid_filter(const struct bv_cpuid_host *host, struct bv_cpuid_leaf *leaves, unsigned int max);
+unsigned int bv_cpuid_filter(const struct bv_cpuid_host *host, struct bv_cpuid_leaf *leaves,
+			     unsigned int max);
 
-/* The size of an XSAVE area in standard (or compacted) format for these components, by the leaves 0xd of a guest. */
+/*
+ * The size of an XSAVE area in standard (or compacted) format for these components, by the leaves
+ * 0xd of a guest.
+ */
 u32 bv_cpuid_xsave_bytes(const struct bv_cpuid_leaf *leaves, unsigned int count, u64 components,
 			 bool compacted);
 

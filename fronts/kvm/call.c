@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The tables of ioctls and the way through them. Called by the host with what a user asked; calls the handlers, which are
- * in the file of their subject.
+ * The tables of ioctls and the way through them. Called by the host with what a user asked; calls
+ * the handlers, which are in the file of their subject.
  */
 #include "front.h"
 
@@ -110,8 +110,8 @@ static const struct bvk_op vcpu_ops[] = {
 
 int bvk_copy_failed(struct bvk_call *call, const char *what)
 {
-	return bvk_refuse(call, BV_EFAULT, "%s at %#llx: not all of it is the caller's memory", what,
-			  call->arg);
+	return bvk_refuse(call, BV_EFAULT, "%s at %#llx: not all of it is the caller's memory",
+			  what, call->arg);
 }
 
 void *bvk_copy_array_in(struct bvk_call *call, u64 addr, u32 count, u32 item, int *error)
@@ -207,8 +207,8 @@ static long dispatch(struct bvk_call *call, const struct bvk_op *ops, unsigned i
 	const struct bvk_op *op = find_op(ops, count, call->request->cmd);
 
 	if (!op)
-		return bv_refuse(bvk_why(call), BV_ENOTTY, "ioctl %#x: not one of this kind of file",
-				 call->request->cmd);
+		return bv_refuse(bvk_why(call), BV_ENOTTY,
+				 "ioctl %#x: not one of this kind of file", call->request->cmd);
 	call->name = op->name;
 	call->arg = call->request->arg;
 	return perform_with_data(call, op);

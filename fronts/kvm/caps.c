@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Capabilities: what KVM_CHECK_EXTENSION answers and what KVM_ENABLE_CAP turns on, a row each. A capability that is not
- * whole has no row. What a number means stands in the kernel's API document.
+ * Capabilities: what KVM_CHECK_EXTENSION answers and what KVM_ENABLE_CAP turns on, a row each. A
+ * capability that is not whole has no row. What a number means stands in the kernel's API document.
  */
 #include "front.h"
 
@@ -37,9 +37,9 @@ static long answer_vcpu_ids(struct bvk_vm *vm)
 	return vm && vm->max_vcpu_id ? vm->max_vcpu_id : BV_MAX_VCPUS;
 }
 
-#define GUEST_DEBUG_FLAGS                                                                          \
-	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP |                  \
-	 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP |                \
+#define GUEST_DEBUG_FLAGS                                                           \
+	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_SW_BP |   \
+	 KVM_GUESTDBG_USE_HW_BP | KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
 	 KVM_GUESTDBG_BLOCKIRQ)
 
 #define DIRTY_RING_BYTES (BVK_MAX_RING_ENTRIES * sizeof(struct kvm_dirty_gfn))
@@ -87,7 +87,8 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_MCE, 0, answer_mce_banks },
 	{ KVM_CAP_GET_MSR_FEATURES, 1, NULL },
 	{ KVM_CAP_X86_USER_SPACE_MSR,
-	  KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER, NULL },
+	  KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | KVM_MSR_EXIT_REASON_FILTER,
+	  NULL },
 	{ KVM_CAP_X86_MSR_FILTER, 1, NULL },
 	{ KVM_CAP_IMMEDIATE_EXIT, 1, NULL },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1, NULL },
@@ -123,8 +124,8 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_IOEVENTFD, 1, NULL },
 	{ KVM_CAP_IOEVENTFD_NO_LENGTH, 1, NULL },
 	{ KVM_CAP_IOEVENTFD_ANY_LENGTH, 1, NULL },
-	{ KVM_CAP_X2APIC_API,
-	  KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, NULL },
+	{ KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK,
+	  NULL },
 
 	/* how to ask */
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1, NULL },
@@ -149,27 +150,30 @@ static int refuse_bits(struct bvk_call *call, u64 value, u64 allowed)
 {
 	if (!(value & ~allowed))
 		return 0;
-	return bvk_refuse(call, BV_EINVAL, "args[0] = %#llx: only bits %#llx are known", value, allowed);
+	return bvk_refuse(call, BV_EINVAL, "args[0] = %#llx: only bits %#llx are known", value,
+			  allowed);
 }
 
 static int refuse_after_vcpus(struct bvk_call *call, int error)
 {
 	if (!call->vm->vcpu_count)
 		return 0;
-	return bvk_refuse(call, error, "%u vCPUs exist: only before the first one", call->vm->vcpu_count);
+	return bvk_refuse(call, error, "%u vCPUs exist: only before the first one",
+			  call->vm->vcpu_count);
 }
 
 static int enable_manual_protect(struct bvk_call *call, const struct kvm_enable_cap *cap)
 {
-	const u64 manual = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, all_ones = KVM_DIRTY_LOG_INITIALLY_SET;
+	const u64 manual = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE,
+		  all_ones = KVM_DIRTY_LOG_INITIALLY_SET;
 	u64 bits = cap->args[0];
 	int error = refuse_bits(call, bits, manual | all_ones);
 
 	if (error)
 		return error;
 	if ((bits & all_ones) && !(bits & manual))
-		return bvk_refuse(call, BV_EINVAL, "args[0] = %#llx: initially-set needs manual protect",
-				  bits);
+		return bvk_refuse(call, BV_EINVAL,
+				  "args[0] = %#llx: initially-set needs manual protect", bits);
 	call->vm->manual_protect = (u32)bits;
 	bv_mem_dirty_mode(call->vm->vm, bits & manual, bits & all_ones);
 	return 0;
@@ -185,8 +189,8 @@ static int enable_dirty_ring(struct bvk_call *call, const struct kvm_enable_cap 
 		return error;
 	if (bytes & (bytes - 1) || bytes < BVK_MIN_RING_ENTRIES * item)
 		return bvk_refuse(call, BV_EINVAL,
-				  "args[0] = %llu bytes: must be a power of two, at least %llu", bytes,
-				  BVK_MIN_RING_ENTRIES * item);
+				  "args[0] = %llu bytes: must be a power of two, at least %llu",
+				  bytes, BVK_MIN_RING_ENTRIES * item);
 	if (bytes > DIRTY_RING_BYTES)
 		return bvk_refuse(call, BV_E2BIG, "args[0] = %llu bytes: at most %llu", bytes,
 				  (u64)DIRTY_RING_BYTES);
@@ -254,8 +258,8 @@ static int enable_max_vcpu_id(struct bvk_call *call, const struct kvm_enable_cap
 	if (error)
 		return error;
 	if (!cap->args[0] || cap->args[0] > BV_MAX_VCPUS)
-		return bvk_refuse(call, BV_EINVAL, "args[0] = %llu: must be from 1 to %u", cap->args[0],
-				  BV_MAX_VCPUS);
+		return bvk_refuse(call, BV_EINVAL, "args[0] = %llu: must be from 1 to %u",
+				  cap->args[0], BV_MAX_VCPUS);
 	if (vm->max_vcpu_id && vm->max_vcpu_id != cap->args[0])
 		return bvk_refuse(call, BV_EINVAL, "the limit is %u already", vm->max_vcpu_id);
 	vm->max_vcpu_id = (u32)cap->args[0];

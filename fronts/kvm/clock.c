@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The guest's clock: nanoseconds since the VM's creation or as user space last set it. KVM_GET_CLOCK tells it, kvmclock's pages
- * (pv.c) let the guest compute it.
+ * The guest's clock: nanoseconds since the VM's creation or as user space last set it.
+ * KVM_GET_CLOCK tells it, kvmclock's pages (pv.c) let the guest compute it.
  *
- * Where the host's TSCs can be trusted, the clock is defined by the TSC alone, from one base pair (TSC, nanoseconds) for the whole VM:
- * every vCPU computes the same time from its page, and user space reads that very time. Else it is the host's own
- * clock plus an offset; a vCPU's page then holds a pair taken on the CPU it runs on, and the guest keeps it monotonic.
- * A host may lose its trust in the TSC at any moment: the clock goes on from where it was.
+ * Where the host's TSCs can be trusted, the clock is defined by the TSC alone, from one base pair
+ * (TSC, nanoseconds) for the whole VM: every vCPU computes the same time from its page, and user
+ * space reads that very time. Else it is the host's own clock plus an offset; a vCPU's page then
+ * holds a pair taken on the CPU it runs on, and the guest keeps it monotonic. A host may lose its
+ * trust in the TSC at any moment: the clock goes on from where it was.
  */
 #include "front.h"
 
@@ -35,7 +36,8 @@ u64 bvk_clock_ticks_to_ns(u64 ticks, u32 mul, s8 shift)
 
 static u64 by_tsc(const struct bvk_clock *clock, u64 tsc)
 {
-	return clock->base_ns + bvk_clock_ticks_to_ns(tsc - clock->base_tsc, clock->mul, clock->shift);
+	return clock->base_ns +
+	       bvk_clock_ticks_to_ns(tsc - clock->base_tsc, clock->mul, clock->shift);
 }
 
 /* Sets the clock to ns at this moment. clock->lock held. */
@@ -90,7 +92,8 @@ long bvk_get_clock(struct bvk_call *call)
 	user->clock = now.ns;
 	user->realtime = now.wall_ns;
 	user->host_tsc = now.tsc;
-	user->flags = KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | (now.by_tsc ? KVM_CLOCK_TSC_STABLE : 0);
+	user->flags =
+		KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC | (now.by_tsc ? KVM_CLOCK_TSC_STABLE : 0);
 	return 0;
 }
 
@@ -101,8 +104,12 @@ long bvk_set_clock(struct bvk_call *call)
 	u64 ns = user->clock, now = bv_host_wall_ns();
 
 	if (user->flags & ~known)
-		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only %#x are known", user->flags, known);
-	/* The value was read when it was `realtime`; a wall clock that went backwards does not count. */
+		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only %#x are known", user->flags,
+				  known);
+	/*
+	 * The value was read when it was `realtime`; a wall clock that went backwards does not
+	 * count.
+	 */
 	if ((user->flags & KVM_CLOCK_REALTIME) && now > user->realtime)
 		ns += now - user->realtime;
 	clock_set(&call->vm->clock, ns);

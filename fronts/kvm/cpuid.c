@@ -3,8 +3,8 @@
 #include "front.h"
 
 /*
- * The API document: the TSC deadline timer is told by its own capability and never here, because it depends on
- * KVM_CREATE_IRQCHIP.
+ * The API document: the TSC deadline timer is told by its own capability and never here, because it
+ * depends on KVM_CREATE_IRQCHIP.
  */
 #define LEAF1_ECX_TSC_DEADLINE (1u << 24)
 
@@ -82,7 +82,8 @@ long bvk_get_cpuid2(struct bvk_call *call)
 
 	if (!leaves)
 		return -BV_ENOMEM;
-	result = give_leaves(call, leaves, bv_vcpu_cpuid_get(call->vcpu->vcpu, leaves, BV_CPUID_MAX));
+	result = give_leaves(call, leaves,
+			     bv_vcpu_cpuid_get(call->vcpu->vcpu, leaves, BV_CPUID_MAX));
 	bv_host_free(leaves);
 	return result;
 }

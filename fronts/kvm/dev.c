@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The ioctls of the device itself, but for capabilities (caps.c), CPUID (cpuid.c) and MSRs (msr.c). */
+/*
+ * The ioctls of the device itself, but for capabilities (caps.c), CPUID (cpuid.c) and MSRs (msr.c).
+ */
 #include "front.h"
 
 int bvk_no_argument(struct bvk_call *call)
@@ -39,7 +41,8 @@ long bvk_has_dev_attr(struct bvk_call *call)
 	if (attr->group)
 		return bvk_refuse(call, BV_ENXIO, "group = %u: there is only 0", attr->group);
 	if (attr->attr != KVM_X86_XCOMP_GUEST_SUPP)
-		return bvk_refuse(call, BV_ENXIO, "attr = %llu: there is only KVM_X86_XCOMP_GUEST_SUPP",
+		return bvk_refuse(call, BV_ENXIO,
+				  "attr = %llu: there is only KVM_X86_XCOMP_GUEST_SUPP",
 				  attr->attr);
 	return 0;
 }
@@ -53,6 +56,7 @@ long bvk_get_dev_attr(struct bvk_call *call)
 	if (error)
 		return error;
 	if (bv_host_copy_out(attr->addr, &components, sizeof(components)))
-		return bvk_refuse(call, BV_EFAULT, "addr = %#llx: not the caller's memory", attr->addr);
+		return bvk_refuse(call, BV_EFAULT, "addr = %#llx: not the caller's memory",
+				  attr->addr);
 	return 0;
 }

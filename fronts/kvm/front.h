@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The front from inside: its VM and vCPU, a call on its way through, and the tables of ioctls. Not for hosts, which see
- * kvm.h.
+ * The front from inside: its VM and vCPU, a call on its way through, and the tables of ioctls. Not
+ * for hosts, which see kvm.h.
  *
- * How an ioctl goes (call.c): the table of the file's kind is searched for its number; the row says how many bytes of
- * argument are copied in before and out after, and which lock is held. The handler finds the argument in our memory,
- * checks all of it, then does what cannot fail. It returns what the ioctl returns.
+ * How an ioctl goes (call.c): the table of the file's kind is searched for its number; the row says
+ * how many bytes of argument are copied in before and out after, and which lock is held. The
+ * handler finds the argument in our memory, checks all of it, then does what cannot fail. It
+ * returns what the ioctl returns.
  */
 #ifndef BVK_FRONT_H
 #define BVK_FRONT_H
@@ -30,8 +31,15 @@
 #define BVK_MAX_RING_ENTRIES 65536
 #define BVK_MIN_RING_ENTRIES 256
 
-/* Who drives an interrupt line: numbers for bv_irq_line. Resampling irqfds have one each, from the third on. */
-enum bvk_line_source { BVK_SOURCE_USER, BVK_SOURCE_UNUSED, BVK_SOURCE_RESAMPLE };
+/*
+ * Who drives an interrupt line: numbers for bv_irq_line. Resampling irqfds have one each, from the
+ * third on.
+ */
+enum bvk_line_source {
+	BVK_SOURCE_USER,
+	BVK_SOURCE_UNUSED,
+	BVK_SOURCE_RESAMPLE
+};
 
 struct bvk_irqfd;
 struct bvk_ioeventfd;
@@ -130,18 +138,24 @@ struct bvk_call {
 	struct bvk_vcpu *vcpu; /* NULL but on a vCPU */
 };
 
-enum bvk_lock { BVK_NO_LOCK, BVK_VM_LOCK, BVK_VCPU_LOCK };
+enum bvk_lock {
+	BVK_NO_LOCK,
+	BVK_VM_LOCK,
+	BVK_VCPU_LOCK
+};
 
 struct bvk_op {
 	const char *name;
 	u32 cmd;
-	u16 in, out; /* bytes at the user address `arg`: copied in before, copied out after success */
+	u16 in, out; /* bytes at `arg`: copied in before, out after success */
 	u8 lock;
 	long (*perform)(struct bvk_call *call);
 };
 
-#define BVK_OP(ioctl, in_bytes, out_bytes, which_lock, handler)                                    \
-	{ #ioctl, (u32)(ioctl), in_bytes, out_bytes, which_lock, handler }
+#define BVK_OP(ioctl, in_bytes, out_bytes, which_lock, handler)                \
+	{                                                                      \
+#ioctl, (u32)(ioctl), in_bytes, out_bytes, which_lock, handler \
+	}
 
 /* The tables' rows come from several files: each gives its handlers here. */
 long bvk_get_api_version(struct bvk_call *call);
@@ -235,7 +249,10 @@ long bvk_set_vcpu_attr(struct bvk_call *call);
 
 /* ---- shared between files ---- */
 
-/* Registers as user space sees them; also used by the run page (vcpu.c). set: -BV_EINVAL with a reason. */
+/*
+ * Registers as user space sees them; also used by the run page (vcpu.c). set: -BV_EINVAL with a
+ * reason.
+ */
 void bvk_regs_to_user(struct bvk_vcpu *vcpu, struct kvm_regs *regs);
 void bvk_regs_from_user(struct bvk_vcpu *vcpu, const struct kvm_regs *regs);
 void bvk_sregs_to_user(struct bvk_vcpu *vcpu, struct kvm_sregs *sregs);
@@ -281,8 +298,11 @@ static inline struct bv_why *bvk_why(const struct bvk_call *call)
 	return call->vm ? bv_vm_why(call->vm->vm) : bv_why_global();
 }
 
-/* Refuses with a reason that begins with the ioctl's name: `return bvk_refuse(call, BV_EINVAL, "flags = %#x: …", flags)`. */
-#define bvk_refuse(call, error, format, ...)                                                       \
+/*
+ * Refuses with a reason that begins with the ioctl's name: `return bvk_refuse(call, BV_EINVAL,
+ * "flags = %#x: …", flags)`.
+ */
+#define bvk_refuse(call, error, format, ...) \
 	bv_refuse(bvk_why(call), error, "%s: " format, (call)->name, ##__VA_ARGS__)
 /* Passes on an error of the engine's or host's; they have said why, or it speaks for itself. */
 int bvk_copy_failed(struct bvk_call *call, const char *what);

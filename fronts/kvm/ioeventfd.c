@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* ioeventfds: a guest's write to a port or a device address that signals an eventfd, and is then done. */
+/*
+ * ioeventfds: a guest's write to a port or a device address that signals an eventfd, and is then
+ * done.
+ */
 #include "front.h"
 
 struct bvk_ioeventfd {
@@ -36,7 +39,8 @@ static int check_length(struct bvk_call *call, const struct kvm_ioeventfd *args)
 	case 0:
 		if (!(args->flags & KVM_IOEVENTFD_FLAG_DATAMATCH))
 			return 0;
-		return bvk_refuse(call, BV_EINVAL, "len = 0: cannot go with KVM_IOEVENTFD_FLAG_DATAMATCH");
+		return bvk_refuse(call, BV_EINVAL,
+				  "len = 0: cannot go with KVM_IOEVENTFD_FLAG_DATAMATCH");
 	case 1:
 	case 2:
 	case 4:
@@ -49,17 +53,22 @@ static int check_length(struct bvk_call *call, const struct kvm_ioeventfd *args)
 
 static int check(struct bvk_call *call, const struct kvm_ioeventfd *args)
 {
-	const u32 known = KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO |
-			  KVM_IOEVENTFD_FLAG_DEASSIGN;
+	const u32 known =
+		KVM_IOEVENTFD_FLAG_DATAMATCH | KVM_IOEVENTFD_FLAG_PIO | KVM_IOEVENTFD_FLAG_DEASSIGN;
 
 	if (args->flags & ~known)
-		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only %#x are known", args->flags, known);
+		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only %#x are known", args->flags,
+				  known);
 	if (args->addr + args->len < args->addr)
-		return bvk_refuse(call, BV_EINVAL, "addr = %#llx: its end is past 2^64", args->addr);
+		return bvk_refuse(call, BV_EINVAL, "addr = %#llx: its end is past 2^64",
+				  args->addr);
 	return check_length(call, args);
 }
 
-/* A bell for any value is in the way of every other one of its length at its address, and so is one of any length. */
+/*
+ * A bell for any value is in the way of every other one of its length at its address, and so is one
+ * of any length.
+ */
 static bool clash(const struct bv_doorbell *a, const struct bv_doorbell *b)
 {
 	if (a->port != b->port || a->addr != b->addr)
@@ -76,7 +85,8 @@ static long assign(struct bvk_call *call, const struct bv_doorbell *bell, void *
 
 	for (ioeventfd = call->vm->ioeventfds; ioeventfd; ioeventfd = ioeventfd->next)
 		if (clash(&ioeventfd->bell, bell))
-			return bvk_refuse(call, BV_EEXIST, "addr = %#llx, len = %u: clashes with another",
+			return bvk_refuse(call, BV_EEXIST,
+					  "addr = %#llx, len = %u: clashes with another",
 					  bell->addr, bell->len);
 	ioeventfd = bv_host_alloc(sizeof(*ioeventfd));
 	if (!ioeventfd)
@@ -93,13 +103,14 @@ static long assign(struct bvk_call *call, const struct bv_doorbell *bell, void *
 	return 0;
 }
 
-static bool same(const struct bvk_ioeventfd *ioeventfd, const struct bv_doorbell *bell, const void *eventfd)
+static bool same(const struct bvk_ioeventfd *ioeventfd, const struct bv_doorbell *bell,
+		 const void *eventfd)
 {
 	const struct bv_doorbell *other = &ioeventfd->bell;
 
-	return ioeventfd->eventfd == eventfd && other->port == bell->port && other->addr == bell->addr &&
-	       other->len == bell->len && other->match == bell->match &&
-	       (!bell->match || other->value == bell->value);
+	return ioeventfd->eventfd == eventfd && other->port == bell->port &&
+	       other->addr == bell->addr && other->len == bell->len &&
+	       other->match == bell->match && (!bell->match || other->value == bell->value);
 }
 
 static long deassign(struct bvk_call *call, const struct bv_doorbell *bell, const void *eventfd)
@@ -110,8 +121,8 @@ static long deassign(struct bvk_call *call, const struct bv_doorbell *bell, cons
 		at = &(*at)->next;
 	found = *at;
 	if (!found)
-		return bvk_refuse(call, BV_ENOENT, "addr = %#llx, len = %u: no such ioeventfd", bell->addr,
-				  bell->len);
+		return bvk_refuse(call, BV_ENOENT, "addr = %#llx, len = %u: no such ioeventfd",
+				  bell->addr, bell->len);
 	*at = found->next;
 	ioeventfd_free(call->vm, found);
 	return 0;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Interrupt controllers and the timer chip: creation, lines, messages, routes, state. The chips are the engine's. */
+/*
+ * Interrupt controllers and the timer chip: creation, lines, messages, routes, state. The chips are
+ * the engine's.
+ */
 #include "front.h"
 
 /* ---- creation ---- */
@@ -40,7 +43,8 @@ long bvk_create_pit2(struct bvk_call *call)
 	const struct kvm_pit_config *config = call->data;
 
 	if (config->flags & ~KVM_PIT_SPEAKER_DUMMY)
-		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only KVM_PIT_SPEAKER_DUMMY is known",
+		return bvk_refuse(call, BV_EINVAL,
+				  "flags = %#x: only KVM_PIT_SPEAKER_DUMMY is known",
 				  config->flags);
 	return create_pit(call, config->flags & KVM_PIT_SPEAKER_DUMMY);
 }
@@ -50,12 +54,15 @@ long bvk_create_pit2(struct bvk_call *call)
 static int set_line(struct bvk_call *call, const struct kvm_irq_level *line)
 {
 	if (!bv_irqchip_present(call->vm->vm))
-		return bvk_refuse(call, BV_ENXIO, "irq = %u: the VM has no interrupt controllers here",
-				  line->irq);
+		return bvk_refuse(call, BV_ENXIO,
+				  "irq = %u: the VM has no interrupt controllers here", line->irq);
 	return bv_irq_line(call->vm->vm, line->irq, BVK_SOURCE_USER, line->level);
 }
 
-/* A line without a route goes nowhere, which is not the caller's mistake here: there is no status to tell it in. */
+/*
+ * A line without a route goes nowhere, which is not the caller's mistake here: there is no status
+ * to tell it in.
+ */
 long bvk_irq_line(struct bvk_call *call)
 {
 	int reached = set_line(call, call->data);
@@ -108,12 +115,14 @@ static int chip_route(struct bvk_call *call, u32 i, const struct kvm_irq_routing
 	u32 chip = entry->u.irqchip.irqchip, pin = entry->u.irqchip.pin;
 
 	if (!bv_irqchip_full(call->vm->vm))
-		return bvk_refuse(call, BV_EINVAL, "entries[%u].type: the VM has no 8259 and I/O APIC here", i);
+		return bvk_refuse(call, BV_EINVAL,
+				  "entries[%u].type: the VM has no 8259 and I/O APIC here", i);
 	if (chip >= KVM_NR_IRQCHIPS)
-		return bvk_refuse(call, BV_EINVAL, "entries[%u].irqchip = %u: there are 0, 1 and 2", i, chip);
+		return bvk_refuse(call, BV_EINVAL, "entries[%u].irqchip = %u: there are 0, 1 and 2",
+				  i, chip);
 	if (pin >= (chip == KVM_IRQCHIP_IOAPIC ? KVM_IOAPIC_NUM_PINS : 8))
-		return bvk_refuse(call, BV_EINVAL, "entries[%u].pin = %u: chip %u has no such pin", i, pin,
-				  chip);
+		return bvk_refuse(call, BV_EINVAL, "entries[%u].pin = %u: chip %u has no such pin",
+				  i, pin, chip);
 	route->kind = chip_kinds[chip];
 	route->pin = pin;
 	return 0;
@@ -123,15 +132,17 @@ static int one_route(struct bvk_call *call, u32 i, const struct kvm_irq_routing_
 		     struct bv_route *route)
 {
 	if (entry->gsi >= BV_MAX_ROUTES)
-		return bvk_refuse(call, BV_EINVAL, "entries[%u].gsi = %u: must be below %u", i, entry->gsi,
-				  BV_MAX_ROUTES);
+		return bvk_refuse(call, BV_EINVAL, "entries[%u].gsi = %u: must be below %u", i,
+				  entry->gsi, BV_MAX_ROUTES);
 	if (entry->flags)
-		return bvk_refuse(call, BV_EINVAL, "entries[%u].flags = %#x: must be 0", i, entry->flags);
+		return bvk_refuse(call, BV_EINVAL, "entries[%u].flags = %#x: must be 0", i,
+				  entry->flags);
 	route->gsi = entry->gsi;
 	if (entry->type == KVM_IRQ_ROUTING_IRQCHIP)
 		return chip_route(call, i, entry, route);
 	if (entry->type != KVM_IRQ_ROUTING_MSI)
-		return bvk_refuse(call, BV_EINVAL, "entries[%u].type = %u: only irqchip and MSI are known", i,
+		return bvk_refuse(call, BV_EINVAL,
+				  "entries[%u].type = %u: only irqchip and MSI are known", i,
 				  entry->type);
 	route->kind = BV_ROUTE_MSI;
 	route->msi.address = msi_address(entry->u.msi.address_lo, entry->u.msi.address_hi);
@@ -163,10 +174,12 @@ long bvk_set_routing(struct bvk_call *call)
 	if (!bv_irqchip_present(call->vm->vm))
 		return bvk_refuse(call, BV_EINVAL, "the VM has no interrupt controllers here");
 	if (routing.nr > BV_MAX_ROUTES)
-		return bvk_refuse(call, BV_EINVAL, "nr = %u: at most %u", routing.nr, BV_MAX_ROUTES);
+		return bvk_refuse(call, BV_EINVAL, "nr = %u: at most %u", routing.nr,
+				  BV_MAX_ROUTES);
 	if (routing.flags)
 		return bvk_refuse(call, BV_EINVAL, "flags = %#x: must be 0", routing.flags);
-	entries = bvk_copy_array_in(call, call->arg + sizeof(routing), routing.nr, sizeof(*entries), &error);
+	entries = bvk_copy_array_in(call, call->arg + sizeof(routing), routing.nr, sizeof(*entries),
+				    &error);
 	if (!entries)
 		return error;
 	error = set_routes(call, entries, routing.nr);
@@ -177,8 +190,10 @@ long bvk_set_routing(struct bvk_call *call)
 /* ---- state of the chips ---- */
 
 BV_STATIC_ASSERT(sizeof(struct bv_pic_state) == sizeof(struct kvm_pic_state));
-BV_STATIC_ASSERT(offsetof(struct bv_pic_state, auto_eoi) == offsetof(struct kvm_pic_state, auto_eoi));
-BV_STATIC_ASSERT(offsetof(struct bv_pic_state, elcr_mask) == offsetof(struct kvm_pic_state, elcr_mask));
+BV_STATIC_ASSERT(offsetof(struct bv_pic_state, auto_eoi) ==
+		 offsetof(struct kvm_pic_state, auto_eoi));
+BV_STATIC_ASSERT(offsetof(struct bv_pic_state, elcr_mask) ==
+		 offsetof(struct kvm_pic_state, elcr_mask));
 
 static void ioapic_to_user(const struct bv_ioapic_state *state, struct kvm_ioapic_state *user)
 {
@@ -220,7 +235,8 @@ long bvk_get_irqchip(struct bvk_call *call)
 		return error;
 	bvk_zero(&chip->chip, sizeof(chip->chip));
 	if (chip->chip_id != KVM_IRQCHIP_IOAPIC)
-		return bv_pic_get(call->vm->vm, chip->chip_id, (struct bv_pic_state *)&chip->chip.pic);
+		return bv_pic_get(call->vm->vm, chip->chip_id,
+				  (struct bv_pic_state *)&chip->chip.pic);
 	error = bv_ioapic_get(call->vm->vm, &state);
 	if (!error)
 		ioapic_to_user(&state, &chip->chip.ioapic);
@@ -242,9 +258,13 @@ long bvk_set_irqchip(struct bvk_call *call)
 	return bv_ioapic_set(call->vm->vm, &state);
 }
 
-/* ---- the timer chip's state: its times are the engine's clock here, CLOCK_MONOTONIC in user space ---- */
+/*
+ * ---- the timer chip's state: its times are the engine's clock here, CLOCK_MONOTONIC in user space
+ * ----
+ */
 
-static void channel_to_user(const struct bv_pit_channel_state *state, struct kvm_pit_channel_state *user)
+static void channel_to_user(const struct bv_pit_channel_state *state,
+			    struct kvm_pit_channel_state *user)
 {
 	*user = (struct kvm_pit_channel_state){
 		.count = state->count,
@@ -263,7 +283,8 @@ static void channel_to_user(const struct bv_pit_channel_state *state, struct kvm
 	};
 }
 
-static void channel_from_user(struct bv_pit_channel_state *state, const struct kvm_pit_channel_state *user)
+static void channel_from_user(struct bv_pit_channel_state *state,
+			      const struct kvm_pit_channel_state *user)
 {
 	*state = (struct bv_pit_channel_state){
 		.count = user->count,

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * irqfds: an eventfd whose signal raises an interrupt line of the VM, without user space in between.
+ * irqfds: an eventfd whose signal raises an interrupt line of the VM, without user space in
+ * between.
  *
- * Plain: a signal is an edge on the line of the gsi. Resampling: a signal raises a level line and leaves it so; when the guest
- * has ended the interrupt, the line falls and the second eventfd is signaled, whose owner signals again if its device
- * still wants service. Each resampling irqfd drives a line source of its own, so that one cannot lower what another raised.
+ * Plain: a signal is an edge on the line of the gsi. Resampling: a signal raises a level line and
+ * leaves it so; when the guest has ended the interrupt, the line falls and the second eventfd is
+ * signaled, whose owner signals again if its device still wants service. Each resampling irqfd
+ * drives a line source of its own, so that one cannot lower what another raised.
  *
- * Lifetime. An irqfd is in vm->irqfds from its assignment until it is unlinked, under irqfd_lock, by whoever comes first:
- * user space (deassign), a hang-up of its eventfd, or the VM's end. Who unlinks it tells its listener to end, once; the host
- * then calls irqfd_ended, which frees it. VM end waits for that (bvk_host_listen_flush), so an irqfd never outlives its VM.
+ * Lifetime. An irqfd is in vm->irqfds from its assignment until it is unlinked, under irqfd_lock,
+ * by whoever comes first: user space (deassign), a hang-up of its eventfd, or the VM's end. Who
+ * unlinks it tells its listener to end, once; the host then calls irqfd_ended, which frees it. VM
+ * end waits for that (bvk_host_listen_flush), so an irqfd never outlives its VM.
  */
 #include "front.h"
 
@@ -108,13 +111,16 @@ static void irqfd_hung_up(struct bvk_listener *listener)
 		bvk_host_listen_end(listener);
 }
 
-/* Ends the first irqfd that listens to the eventfd on the gsi; NULL and any gsi: the first of all. */
+/*
+ * Ends the first irqfd that listens to the eventfd on the gsi; NULL and any gsi: the first of all.
+ */
 static bool irqfd_end_one(struct bvk_vm *vm, void *eventfd, u32 gsi)
 {
 	u64 flags = bv_host_spin_lock_irq(&vm->irqfd_lock);
 	struct bvk_irqfd *irqfd = vm->irqfds;
 
-	while (irqfd && eventfd && (irqfd->gsi != gsi || !bvk_host_listens_to(&irqfd->listener, eventfd)))
+	while (irqfd && eventfd &&
+	       (irqfd->gsi != gsi || !bvk_host_listens_to(&irqfd->listener, eventfd)))
 		irqfd = irqfd->next;
 	if (irqfd)
 		irqfd_unlink_locked(irqfd);
@@ -146,12 +152,14 @@ static long irqfd_deassign(struct bvk_call *call, const struct kvm_irqfd *args)
 	return 0;
 }
 
-static int resampling_begin(struct bvk_call *call, struct bvk_irqfd *irqfd, const struct kvm_irqfd *args)
+static int resampling_begin(struct bvk_call *call, struct bvk_irqfd *irqfd,
+			    const struct kvm_irqfd *args)
 {
 	int error = bvk_host_eventfd_get((s32)args->resamplefd, &irqfd->resample_eventfd);
 
 	if (error)
-		return bvk_refuse(call, -error, "resamplefd = %d: not an eventfd", (s32)args->resamplefd);
+		return bvk_refuse(call, -error, "resamplefd = %d: not an eventfd",
+				  (s32)args->resamplefd);
 	irqfd->source = source_take(irqfd->vm);
 	if (!irqfd->source) {
 		bvk_host_eventfd_put(irqfd->resample_eventfd);
@@ -182,7 +190,8 @@ static int check_not_assigned(struct bvk_call *call, const struct kvm_irqfd *arg
 	bv_host_spin_unlock_irq(&call->vm->irqfd_lock, flags);
 	bvk_host_eventfd_put(eventfd);
 	if (irqfd)
-		return bvk_refuse(call, BV_EBUSY, "fd = %d: this eventfd drives a gsi already", (s32)args->fd);
+		return bvk_refuse(call, BV_EBUSY, "fd = %d: this eventfd drives a gsi already",
+				  (s32)args->fd);
 	return 0;
 }
 
@@ -243,9 +252,11 @@ long bvk_irqfd(struct bvk_call *call)
 	const u32 known = KVM_IRQFD_FLAG_DEASSIGN | KVM_IRQFD_FLAG_RESAMPLE;
 
 	if (args->flags & ~known)
-		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only %#x are known", args->flags, known);
+		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only %#x are known", args->flags,
+				  known);
 	if (args->gsi >= BV_MAX_ROUTES)
-		return bvk_refuse(call, BV_EINVAL, "gsi = %u: must be below %u", args->gsi, BV_MAX_ROUTES);
+		return bvk_refuse(call, BV_EINVAL, "gsi = %u: must be below %u", args->gsi,
+				  BV_MAX_ROUTES);
 	if (args->flags & KVM_IRQFD_FLAG_DEASSIGN)
 		return irqfd_deassign(call, args);
 	if (!bv_irqchip_present(call->vm->vm))

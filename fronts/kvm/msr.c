@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* MSRs: lists, reading and writing them for user space, and user space's filter. Which MSRs there are is the engine's. */
+/*
+ * MSRs: lists, reading and writing them for user space, and user space's filter. Which MSRs there
+ * are is the engine's.
+ */
 #include "front.h"
 
 /* ---- lists ---- */
@@ -96,7 +99,8 @@ static int set_msr(struct bvk_call *call, struct kvm_msr_entry *entry)
 	if (!error)
 		return 0;
 	return bvk_refuse(call, -error, "MSR %#x = %#llx: %s", entry->index, entry->data,
-			  error == -BV_ENOENT ? "there is no such MSR" : "it cannot have this value");
+			  error == -BV_ENOENT ? "there is no such MSR" :
+						"it cannot have this value");
 }
 
 static long access_msrs(struct bvk_call *call, msr_access *access, bool writes_back)
@@ -175,7 +179,9 @@ static bool filter_allows(const struct bvk_msr_filter *filter, u32 index, bool w
 	return !filter->deny_others;
 }
 
-/* x2APIC registers are never filtered: the ABI says so, because the hardware may handle them alone. */
+/*
+ * x2APIC registers are never filtered: the ABI says so, because the hardware may handle them alone.
+ */
 static bool is_x2apic(u32 index)
 {
 	return index >= 0x800 && index <= 0x8ff;
@@ -222,7 +228,7 @@ void bvk_msr_filter_end(struct bvk_vm *vm)
 }
 
 static int filter_add_range(struct bvk_call *call, struct bvk_msr_filter *filter, u32 i,
-		     const struct kvm_msr_filter_range *user)
+			    const struct kvm_msr_filter_range *user)
 {
 	struct filter_range *range = &filter->range[filter->count];
 	u32 bytes = (user->nmsrs + 7) / 8;
@@ -234,8 +240,8 @@ static int filter_add_range(struct bvk_call *call, struct bvk_msr_filter *filter
 		return bvk_refuse(call, BV_EINVAL, "ranges[%u].flags = %#x: read, write or both", i,
 				  user->flags);
 	if (user->nmsrs > KVM_MSR_FILTER_MAX_BITMAP_SIZE * 8)
-		return bvk_refuse(call, BV_EINVAL, "ranges[%u].nmsrs = %u: at most %u", i, user->nmsrs,
-				  KVM_MSR_FILTER_MAX_BITMAP_SIZE * 8);
+		return bvk_refuse(call, BV_EINVAL, "ranges[%u].nmsrs = %u: at most %u", i,
+				  user->nmsrs, KVM_MSR_FILTER_MAX_BITMAP_SIZE * 8);
 	range->allowed = bvk_copy_array_in(call, (unsigned long)user->bitmap, bytes, 1, &error);
 	if (!range->allowed)
 		return error;
@@ -252,13 +258,15 @@ static int fill_filter(struct bvk_call *call, struct bvk_msr_filter *filter,
 	int error = 0;
 
 	if (user->flags & ~KVM_MSR_FILTER_DEFAULT_DENY)
-		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only KVM_MSR_FILTER_DEFAULT_DENY is known",
+		return bvk_refuse(call, BV_EINVAL,
+				  "flags = %#x: only KVM_MSR_FILTER_DEFAULT_DENY is known",
 				  user->flags);
 	filter->deny_others = user->flags & KVM_MSR_FILTER_DEFAULT_DENY;
 	for (u32 i = 0; i < KVM_MSR_FILTER_MAX_RANGES && !error; i++)
 		error = filter_add_range(call, filter, i, &user->ranges[i]);
 	if (!error && filter->deny_others && !filter->count)
-		error = bvk_refuse(call, BV_EINVAL, "flags: denying by default needs a range that allows");
+		error = bvk_refuse(call, BV_EINVAL,
+				   "flags: denying by default needs a range that allows");
 	return error;
 }
 

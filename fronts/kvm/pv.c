@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * KVM's language between guest and host: the MSRs at 0x4b564d00 (and two old ones), the pages they name, and hypercalls.
- * Called by the engine on a vCPU's exits (struct bv_pv_ops). What is offered stands in CPUID 0x40000001
- * (engine/data/cpuid_policy.c) and must match this file.
+ * KVM's language between guest and host: the MSRs at 0x4b564d00 (and two old ones), the pages they
+ * name, and hypercalls. Called by the engine on a vCPU's exits (struct bv_pv_ops). What is offered
+ * stands in CPUID 0x40000001 (engine/data/cpuid_policy.c) and must match this file.
  *
- * Sources: the kernel's documents virt/kvm/x86/{msr,hypercalls,cpuid}; numbers from <linux/kvm_para.h>.
+ * Sources: the kernel's documents virt/kvm/x86/{msr,hypercalls,cpuid}; numbers from
+ * <linux/kvm_para.h>.
  */
 #include <linux/kvm_para.h>
 
@@ -32,8 +33,12 @@ struct wall_clock {
 	u32 version, seconds, nanoseconds;
 };
 
-/* The odd version is out before anything else is, and the even one after all of it: x86 keeps the order of stores. */
-static void write_versioned(struct bv_vcpu *vcpu, u64 gpa, size_t version_at, void *structure, size_t bytes)
+/*
+ * The odd version is out before anything else is, and the even one after all of it: x86 keeps the
+ * order of stores.
+ */
+static void write_versioned(struct bv_vcpu *vcpu, u64 gpa, size_t version_at, void *structure,
+			    size_t bytes)
 {
 	u32 *version = (u32 *)((char *)structure + version_at);
 
@@ -51,8 +56,8 @@ static void write_versioned(struct bv_vcpu *vcpu, u64 gpa, size_t version_at, vo
 /* ---- kvmclock ---- */
 
 /*
- * The pair of guest's TSC and clock for a vCPU's page. With a trusted TSC all vCPUs get the VM's base, seen in their own TSC;
- * else a pair of this moment on this CPU.
+ * The pair of guest's TSC and clock for a vCPU's page. With a trusted TSC all vCPUs get the VM's
+ * base, seen in their own TSC; else a pair of this moment on this CPU.
  */
 static void time_pair(struct bvk_vcpu *vcpu, struct time_info *info)
 {
@@ -65,7 +70,9 @@ static void time_pair(struct bvk_vcpu *vcpu, struct time_info *info)
 	info->flags = now.by_tsc ? TIME_TSC_STABLE : 0;
 }
 
-/* The guest clears the mark of having been stopped itself: as long as it has not, the mark stays. */
+/*
+ * The guest clears the mark of having been stopped itself: as long as it has not, the mark stays.
+ */
 static u8 stopped_flag(struct bvk_vcpu *vcpu, u64 gpa)
 {
 	struct time_info old;
@@ -130,7 +137,8 @@ static void refresh_steal(struct bvk_vcpu *vcpu)
 	steal.flags = 0;
 	steal.preempted = 0;
 	steal.version &= ~1u;
-	write_versioned(vcpu->vcpu, gpa, offsetof(struct kvm_steal_time, version), &steal, sizeof(steal));
+	write_versioned(vcpu->vcpu, gpa, offsetof(struct kvm_steal_time, version), &steal,
+			sizeof(steal));
 }
 
 static struct bvk_vcpu *bvk_of(struct bv_vcpu *vcpu)
@@ -213,7 +221,10 @@ static int pv_msr_get(struct bv_vcpu *vcpu, u32 index, u64 *value, bool host)
 	return 0;
 }
 
-/* Pages are written before the next entry, not here: user space restores MSRs when memory may not be there yet. */
+/*
+ * Pages are written before the next entry, not here: user space restores MSRs when memory may not
+ * be there yet.
+ */
 static int pv_msr_set(struct bv_vcpu *vcpu, u32 index, u64 value, bool host)
 {
 	const struct pv_msr *msr = find_msr(index);
@@ -221,7 +232,9 @@ static int pv_msr_set(struct bv_vcpu *vcpu, u32 index, u64 value, bool host)
 
 	if (error)
 		return error;
-	/* The time of boot is written when the guest asks; a restored guest has it in its memory. */
+	/*
+	 * The time of boot is written when the guest asks; a restored guest has it in its memory.
+	 */
 	if (msr->set == set_wall_clock && !host)
 		bvk_of(vcpu)->pv.wall_clock_due = true;
 	bv_vcpu_pv_request(vcpu);
@@ -230,10 +243,13 @@ static int pv_msr_set(struct bv_vcpu *vcpu, u32 index, u64 value, bool host)
 
 /* ---- hypercalls ---- */
 
-#define NO_SUCH_CALL ((u64)-(s64)KVM_ENOSYS)
-#define NOT_ALLOWED ((u64)-(s64)BV_EPERM)
+#define NO_SUCH_CALL ((u64) - (s64)KVM_ENOSYS)
+#define NOT_ALLOWED ((u64) - (s64)BV_EPERM)
 
-/* args: two words of a bitmap of APIC IDs, the ID of its first bit, ICR's low word. Returns how many were reached. */
+/*
+ * args: two words of a bitmap of APIC IDs, the ID of its first bit, ICR's low word. Returns how
+ * many were reached.
+ */
 static u64 send_ipi(struct bv_vcpu *vcpu, const struct bv_hypercall *call)
 {
 	const unsigned int word_bits = call->long_mode ? 64 : 32;
@@ -257,7 +273,7 @@ static bool pv_hypercall(struct bv_vcpu *vcpu, struct bv_hypercall *call)
 		return true;
 	}
 	switch (call->nr) {
-	case KVM_HC_VAPIC_POLL_IRQ: /* only an exit: interrupts are looked at before the next entry */
+	case KVM_HC_VAPIC_POLL_IRQ: /* only an exit: it looks at interrupts */
 		call->result = 0;
 		break;
 	case KVM_HC_KICK_CPU:

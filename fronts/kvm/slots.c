@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Memory slots and their dirty logs. Slots are the engine's regions under the same number; what of a change the ABI
- * allows is checked here, overlaps by the engine.
+ * Memory slots and their dirty logs. Slots are the engine's regions under the same number; what of
+ * a change the ABI allows is checked here, overlaps by the engine.
  */
 #include "front.h"
 
@@ -11,9 +11,11 @@
 static int check_slot_number(struct bvk_call *call, u32 slot)
 {
 	if (slot >> 16)
-		return bvk_refuse(call, BV_EINVAL, "slot = %#x: there is only address space 0", slot);
+		return bvk_refuse(call, BV_EINVAL, "slot = %#x: there is only address space 0",
+				  slot);
 	if (slot >= BV_MAX_REGIONS)
-		return bvk_refuse(call, BV_EINVAL, "slot = %u: must be below %u", slot, BV_MAX_REGIONS);
+		return bvk_refuse(call, BV_EINVAL, "slot = %u: must be below %u", slot,
+				  BV_MAX_REGIONS);
 	return 0;
 }
 
@@ -30,31 +32,39 @@ static int check_slot_ranges(struct bvk_call *call, const struct kvm_userspace_m
 	if (slot->memory_size >> BV_PAGE_SHIFT > MAX_SLOT_PAGES)
 		return bvk_refuse(call, BV_EINVAL, "memory_size = %#llx: more than %llu pages",
 				  slot->memory_size, MAX_SLOT_PAGES);
-	if (slot->guest_phys_addr & offset || slot->guest_phys_addr + slot->memory_size < slot->guest_phys_addr)
+	if (slot->guest_phys_addr & offset ||
+	    slot->guest_phys_addr + slot->memory_size < slot->guest_phys_addr)
 		return bvk_refuse(call, BV_EINVAL,
 				  "guest_phys_addr = %#llx: not at a page, or its end is past 2^64",
 				  slot->guest_phys_addr);
-	if (slot->userspace_addr & offset || !bvk_host_user_range(slot->userspace_addr, slot->memory_size))
-		return bvk_refuse(call, BV_EINVAL,
-				  "userspace_addr = %#llx: not at a page, or not an address of a process",
-				  slot->userspace_addr);
+	if (slot->userspace_addr & offset ||
+	    !bvk_host_user_range(slot->userspace_addr, slot->memory_size))
+		return bvk_refuse(
+			call, BV_EINVAL,
+			"userspace_addr = %#llx: not at a page, or not an address of a process",
+			slot->userspace_addr);
 	return 0;
 }
 
-/* An existing slot may be moved in the guest, or logged or not; not resized, nor given other memory. */
+/*
+ * An existing slot may be moved in the guest, or logged or not; not resized, nor given other
+ * memory.
+ */
 static int check_slot_change(struct bvk_call *call, const struct bv_region_spec *old,
 			     const struct kvm_userspace_memory_region *slot)
 {
 	bool read_only = slot->flags & KVM_MEM_READONLY;
 
 	if (slot->memory_size >> BV_PAGE_SHIFT != old->pages)
-		return bvk_refuse(call, BV_EINVAL,
-				  "memory_size = %#llx: slot %u exists with %#llx pages, delete it first",
-				  slot->memory_size, slot->slot, old->pages);
+		return bvk_refuse(
+			call, BV_EINVAL,
+			"memory_size = %#llx: slot %u exists with %#llx pages, delete it first",
+			slot->memory_size, slot->slot, old->pages);
 	if (slot->userspace_addr != old->host_addr)
-		return bvk_refuse(call, BV_EINVAL,
-				  "userspace_addr = %#llx: slot %u exists with %#llx, delete it first",
-				  slot->userspace_addr, slot->slot, old->host_addr);
+		return bvk_refuse(
+			call, BV_EINVAL,
+			"userspace_addr = %#llx: slot %u exists with %#llx, delete it first",
+			slot->userspace_addr, slot->slot, old->host_addr);
 	if (read_only != !!(old->flags & BV_REGION_READONLY))
 		return bvk_refuse(call, BV_EINVAL,
 				  "flags = %#x: slot %u exists, KVM_MEM_READONLY cannot change",
@@ -81,7 +91,8 @@ long bvk_set_memory_region(struct bvk_call *call)
 	if (!bv_mem_region_get(call->vm->vm, slot->slot, &old))
 		error = slot->memory_size ? check_slot_change(call, &old, slot) : 0;
 	else if (!slot->memory_size)
-		error = bvk_refuse(call, BV_EINVAL, "memory_size = 0: slot %u does not exist", slot->slot);
+		error = bvk_refuse(call, BV_EINVAL, "memory_size = 0: slot %u does not exist",
+				   slot->slot);
 	if (error)
 		return error;
 	spec = (struct bv_region_spec){
@@ -108,7 +119,8 @@ static int check_logged_slot(struct bvk_call *call, u32 slot, struct bv_region_s
 	if (bv_mem_region_get(call->vm->vm, slot, spec))
 		return bvk_refuse(call, BV_ENOENT, "slot = %u: does not exist", slot);
 	if (!(spec->flags & BV_REGION_LOG))
-		return bvk_refuse(call, BV_ENOENT, "slot = %u: without KVM_MEM_LOG_DIRTY_PAGES", slot);
+		return bvk_refuse(call, BV_ENOENT, "slot = %u: without KVM_MEM_LOG_DIRTY_PAGES",
+				  slot);
 	return 0;
 }
 
@@ -137,14 +149,17 @@ long bvk_get_dirty_log(struct bvk_call *call)
 	if (!bitmap)
 		return -BV_ENOMEM;
 	error = bv_mem_dirty_fetch(call->vm->vm, log->slot, bitmap, !manual);
-	if (!error && bv_host_copy_out(user_pointer(call, log->padding2), bitmap, bitmap_bytes(spec.pages)))
-		error = bvk_refuse(call, BV_EFAULT, "dirty_bitmap = %#llx: not all of it is writable",
+	if (!error &&
+	    bv_host_copy_out(user_pointer(call, log->padding2), bitmap, bitmap_bytes(spec.pages)))
+		error = bvk_refuse(call, BV_EFAULT,
+				   "dirty_bitmap = %#llx: not all of it is writable",
 				   user_pointer(call, log->padding2));
 	bv_host_free(bitmap);
 	return error;
 }
 
-static int check_clear_range(struct bvk_call *call, const struct kvm_clear_dirty_log *log, u64 pages)
+static int check_clear_range(struct bvk_call *call, const struct kvm_clear_dirty_log *log,
+			     u64 pages)
 {
 	if (log->first_page & 63)
 		return bvk_refuse(call, BV_EINVAL, "first_page = %llu: not a multiple of 64",
@@ -154,9 +169,10 @@ static int check_clear_range(struct bvk_call *call, const struct kvm_clear_dirty
 				  "first_page = %llu, num_pages = %u: past the slot's %llu pages",
 				  log->first_page, log->num_pages, pages);
 	if ((log->num_pages & 63) && log->first_page + log->num_pages != pages)
-		return bvk_refuse(call, BV_EINVAL,
-				  "num_pages = %u: neither a multiple of 64 nor up to the slot's end",
-				  log->num_pages);
+		return bvk_refuse(
+			call, BV_EINVAL,
+			"num_pages = %u: neither a multiple of 64 nor up to the slot's end",
+			log->num_pages);
 	return 0;
 }
 
@@ -175,7 +191,8 @@ long bvk_clear_dirty_log(struct bvk_call *call)
 				   (u32)(bitmap_bytes(log->num_pages) / 8), 8, &error);
 	if (!bitmap)
 		return error;
-	error = bv_mem_dirty_clear(call->vm->vm, log->slot, log->first_page, log->num_pages, bitmap);
+	error = bv_mem_dirty_clear(call->vm->vm, log->slot, log->first_page, log->num_pages,
+				   bitmap);
 	bv_host_free(bitmap);
 	return error;
 }

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Registers of a vCPU in KVM's layouts: general, segment and control, debug; events, processor state, debugging, time and
- * the small rest. All under the vCPU's lock. FPU and vector state is in xstate.c, MSRs in msr.c, CPUID in cpuid.c.
+ * Registers of a vCPU in KVM's layouts: general, segment and control, debug; events, processor
+ * state, debugging, time and the small rest. All under the vCPU's lock. FPU and vector state is in
+ * xstate.c, MSRs in msr.c, CPUID in cpuid.c.
  */
 #include "front.h"
 
 /* ---- general registers ---- */
 
 /* KVM's order is not that of the encodings. */
-#define FOR_EACH_GPR(X)                                                                            \
-	X(rax, BV_RAX)                                                                             \
-	X(rbx, BV_RBX)                                                                             \
-	X(rcx, BV_RCX)                                                                             \
-	X(rdx, BV_RDX)                                                                             \
-	X(rsi, BV_RSI)                                                                             \
-	X(rdi, BV_RDI)                                                                             \
-	X(rsp, BV_RSP)                                                                             \
-	X(rbp, BV_RBP)                                                                             \
-	X(r8, BV_R8)                                                                               \
-	X(r9, BV_R9)                                                                               \
-	X(r10, BV_R10)                                                                             \
-	X(r11, BV_R11)                                                                             \
-	X(r12, BV_R12)                                                                             \
-	X(r13, BV_R13)                                                                             \
-	X(r14, BV_R14)                                                                             \
+#define FOR_EACH_GPR(X) \
+	X(rax, BV_RAX)  \
+	X(rbx, BV_RBX)  \
+	X(rcx, BV_RCX)  \
+	X(rdx, BV_RDX)  \
+	X(rsi, BV_RSI)  \
+	X(rdi, BV_RDI)  \
+	X(rsp, BV_RSP)  \
+	X(rbp, BV_RBP)  \
+	X(r8, BV_R8)    \
+	X(r9, BV_R9)    \
+	X(r10, BV_R10)  \
+	X(r11, BV_R11)  \
+	X(r12, BV_R12)  \
+	X(r13, BV_R13)  \
+	X(r14, BV_R14)  \
 	X(r15, BV_R15)
 
 void bvk_regs_to_user(struct bvk_vcpu *vcpu, struct kvm_regs *regs)
@@ -92,19 +93,20 @@ static void seg_from_user(struct bv_seg *seg, const struct kvm_segment *user)
 			  (user->db ? BV_SEG_DB : 0) | (user->g ? BV_SEG_G : 0));
 }
 
-#define FOR_EACH_SEG(X)                                                                            \
-	X(cs, BV_SEG_CS)                                                                           \
-	X(ds, BV_SEG_DS)                                                                           \
-	X(es, BV_SEG_ES)                                                                           \
-	X(fs, BV_SEG_FS)                                                                           \
-	X(gs, BV_SEG_GS)                                                                           \
-	X(ss, BV_SEG_SS)                                                                           \
-	X(tr, BV_SEG_TR)                                                                           \
+#define FOR_EACH_SEG(X)  \
+	X(cs, BV_SEG_CS) \
+	X(ds, BV_SEG_DS) \
+	X(es, BV_SEG_ES) \
+	X(fs, BV_SEG_FS) \
+	X(gs, BV_SEG_GS) \
+	X(ss, BV_SEG_SS) \
+	X(tr, BV_SEG_TR) \
 	X(ldt, BV_SEG_LDTR)
 
 /* kvm_sregs2 begins as kvm_sregs does; only what follows apic_base differs. */
 BV_STATIC_ASSERT(offsetof(struct kvm_sregs, apic_base) == offsetof(struct kvm_sregs2, apic_base));
-BV_STATIC_ASSERT(offsetof(struct kvm_sregs, interrupt_bitmap) == offsetof(struct kvm_sregs2, flags));
+BV_STATIC_ASSERT(offsetof(struct kvm_sregs, interrupt_bitmap) ==
+		 offsetof(struct kvm_sregs2, flags));
 
 static void common_sregs_to_user(const struct bv_sregs *sregs, struct kvm_sregs *user)
 {
@@ -146,7 +148,8 @@ void bvk_sregs_to_user(struct bvk_vcpu *vcpu, struct kvm_sregs *user)
 	common_sregs_to_user(&sregs, user);
 	bvk_zero(user->interrupt_bitmap, sizeof(user->interrupt_bitmap));
 	if (events.interrupt.injected && !events.interrupt.soft)
-		user->interrupt_bitmap[events.interrupt.vector / 64] = BV_BIT(events.interrupt.vector % 64);
+		user->interrupt_bitmap[events.interrupt.vector / 64] =
+			BV_BIT(events.interrupt.vector % 64);
 }
 
 /* The lowest vector in the bitmap, or -1. */
@@ -188,7 +191,9 @@ long bvk_set_sregs(struct bvk_call *call)
 	return bvk_sregs_from_user(call, call->data);
 }
 
-/* PDPTRs are not state of the vCPU: AMD-V walks them in memory. They are not told, and not taken. */
+/*
+ * PDPTRs are not state of the vCPU: AMD-V walks them in memory. They are not told, and not taken.
+ */
 long bvk_get_sregs2(struct bvk_call *call)
 {
 	struct kvm_sregs2 *user = call->data;
@@ -209,7 +214,8 @@ long bvk_set_sregs2(struct bvk_call *call)
 	struct bv_sregs sregs;
 
 	if (user->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID)
-		return bvk_refuse(call, BV_EINVAL, "flags = %#llx: only KVM_SREGS2_FLAGS_PDPTRS_VALID is known",
+		return bvk_refuse(call, BV_EINVAL,
+				  "flags = %#llx: only KVM_SREGS2_FLAGS_PDPTRS_VALID is known",
 				  user->flags);
 	bvk_copy(&first, user, offsetof(struct kvm_sregs, interrupt_bitmap));
 	common_sregs_from_user(&sregs, &first);
@@ -237,8 +243,8 @@ long bvk_set_debugregs(struct bvk_call *call)
 	if (user->flags)
 		return bvk_refuse(call, BV_EINVAL, "flags = %#llx: must be 0", user->flags);
 	if (user->dr6 >> 32 || user->dr7 >> 32)
-		return bvk_refuse(call, BV_EINVAL, "dr6 = %#llx, dr7 = %#llx: have 32 bits", user->dr6,
-				  user->dr7);
+		return bvk_refuse(call, BV_EINVAL, "dr6 = %#llx, dr7 = %#llx: have 32 bits",
+				  user->dr6, user->dr7);
 	bvk_copy(regs.db, user->db, sizeof(regs.db));
 	return bv_vcpu_debugregs_set(call->vcpu->vcpu, &regs);
 }
@@ -246,15 +252,17 @@ long bvk_set_debugregs(struct bvk_call *call)
 /* ---- events ---- */
 
 /*
- * Without KVM_CAP_EXCEPTION_PAYLOAD a pending exception is shown as injected: the ABI has no other word for it, and its payload has
- * to be in the register by then, which is the engine's to do when it is read so. With the capability the two are told apart.
+ * Without KVM_CAP_EXCEPTION_PAYLOAD a pending exception is shown as injected: the ABI has no other
+ * word for it, and its payload has to be in the register by then, which is the engine's to do when
+ * it is read so. With the capability the two are told apart.
  */
 static void exception_to_user(const struct bvk_vcpu *vcpu, const struct bv_events *events,
 			      struct kvm_vcpu_events *user)
 {
 	bool payload = vcpu->vm->exception_payload;
 
-	user->exception.injected = events->exception.injected || (!payload && events->exception.pending);
+	user->exception.injected =
+		events->exception.injected || (!payload && events->exception.pending);
 	user->exception.pending = payload && events->exception.pending;
 	user->exception.nr = events->exception.vector;
 	user->exception.has_error_code = events->exception.has_error;
@@ -297,13 +305,16 @@ static int check_events(struct bvk_call *call, const struct kvm_vcpu_events *use
 	if (call->vm->triple_fault_event)
 		known |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
 	if (user->flags & ~known)
-		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only %#x are known here", user->flags, known);
+		return bvk_refuse(call, BV_EINVAL, "flags = %#x: only %#x are known here",
+				  user->flags, known);
 	if ((user->exception.injected || user->exception.pending) &&
 	    (user->exception.nr > 31 || user->exception.nr == BV_EXC_NMI))
-		return bvk_refuse(call, BV_EINVAL, "exception.nr = %u: no exception has this vector",
+		return bvk_refuse(call, BV_EINVAL,
+				  "exception.nr = %u: no exception has this vector",
 				  user->exception.nr);
 	if (call->vm->exception_payload && user->exception.injected && user->exception.pending)
-		return bvk_refuse(call, BV_EINVAL, "exception: injected and pending exclude each other");
+		return bvk_refuse(call, BV_EINVAL,
+				  "exception: injected and pending exclude each other");
 	if ((user->flags & KVM_VCPUEVENT_VALID_SMM) &&
 	    (user->smi.smm || user->smi.pending || user->smi.smm_inside_nmi))
 		return bvk_refuse(call, BV_EINVAL, "smi: there is no system management mode");
@@ -368,7 +379,8 @@ long bvk_interrupt(struct bvk_call *call)
 	if (interrupt->irq >= KVM_NR_INTERRUPTS)
 		return bvk_refuse(call, BV_EINVAL, "irq = %u: vectors end at 255", interrupt->irq);
 	if (bv_irqchip_full(call->vm->vm))
-		return bvk_refuse(call, BV_ENXIO, "irq = %u: the VM's interrupt controllers are here",
+		return bvk_refuse(call, BV_ENXIO,
+				  "irq = %u: the VM's interrupt controllers are here",
 				  interrupt->irq);
 	return bv_vcpu_interrupt(call->vcpu->vcpu, (u8)interrupt->irq);
 }
@@ -384,7 +396,8 @@ long bvk_setup_mce(struct bvk_call *call)
 	u64 cap = *(const __u64 *)call->data, supported = bv_mce_supported();
 
 	if (!(cap & 0xff) || (cap & 0xff) > (supported & 0xff) || (cap & ~supported & ~0xffULL))
-		return bvk_refuse(call, BV_EINVAL, "mcg_cap = %#llx: from one bank up to what %#llx has", cap,
+		return bvk_refuse(call, BV_EINVAL,
+				  "mcg_cap = %#llx: from one bank up to what %#llx has", cap,
 				  supported);
 	return bv_vcpu_mce_setup(call->vcpu->vcpu, cap);
 }
@@ -444,18 +457,23 @@ long bvk_set_mp_state(struct bvk_call *call)
 		return bvk_refuse(call, BV_EINVAL, "mp_state = %u: not one of this architecture",
 				  user->mp_state);
 	if (state != BV_MP_RUNNABLE && !bv_irqchip_present(call->vm->vm))
-		return bvk_refuse(call, BV_EINVAL, "mp_state = %u: without a local APIC here only runnable",
+		return bvk_refuse(call, BV_EINVAL,
+				  "mp_state = %u: without a local APIC here only runnable",
 				  user->mp_state);
 	return bv_vcpu_mp_set(call->vcpu->vcpu, (enum bv_mp_state)state);
 }
 
-/* The VAPIC page is Windows XP's need and is not offered; QEMU clears its address at every reset all the same. */
+/*
+ * The VAPIC page is Windows XP's need and is not offered; QEMU clears its address at every reset
+ * all the same.
+ */
 long bvk_set_vapic_addr(struct bvk_call *call)
 {
 	const struct kvm_vapic_addr *user = call->data;
 
 	if (user->vapic_addr)
-		return bvk_refuse(call, BV_EINVAL, "vapic_addr = %#llx: KVM_CAP_VAPIC is not offered",
+		return bvk_refuse(call, BV_EINVAL,
+				  "vapic_addr = %#llx: KVM_CAP_VAPIC is not offered",
 				  user->vapic_addr);
 	return 0;
 }
@@ -467,7 +485,8 @@ long bvk_tpr_reporting(struct bvk_call *call)
 	if (user->flags)
 		return bvk_refuse(call, BV_EINVAL, "flags = %#x: must be 0", user->flags);
 	if (user->enabled)
-		return bvk_refuse(call, BV_EINVAL, "enabled = %u: KVM_CAP_VAPIC is not offered", user->enabled);
+		return bvk_refuse(call, BV_EINVAL, "enabled = %u: KVM_CAP_VAPIC is not offered",
+				  user->enabled);
 	return 0;
 }
 
@@ -492,7 +511,8 @@ long bvk_has_vcpu_attr(struct bvk_call *call)
 	const struct kvm_device_attr *attr = call->data;
 
 	if (attr->group != KVM_VCPU_TSC_CTRL || attr->attr != KVM_VCPU_TSC_OFFSET)
-		return bvk_refuse(call, BV_ENXIO, "group = %u, attr = %llu: there is only the TSC's offset",
+		return bvk_refuse(call, BV_ENXIO,
+				  "group = %u, attr = %llu: there is only the TSC's offset",
 				  attr->group, attr->attr);
 	return 0;
 }
@@ -506,7 +526,8 @@ long bvk_get_vcpu_attr(struct bvk_call *call)
 	if (error)
 		return error;
 	if (bv_host_copy_out(attr->addr, &offset, sizeof(offset)))
-		return bvk_refuse(call, BV_EFAULT, "addr = %#llx: not the caller's memory", attr->addr);
+		return bvk_refuse(call, BV_EFAULT, "addr = %#llx: not the caller's memory",
+				  attr->addr);
 	return 0;
 }
 
@@ -519,7 +540,8 @@ long bvk_set_vcpu_attr(struct bvk_call *call)
 	if (error)
 		return error;
 	if (bv_host_copy_in(&offset, attr->addr, sizeof(offset)))
-		return bvk_refuse(call, BV_EFAULT, "addr = %#llx: not the caller's memory", attr->addr);
+		return bvk_refuse(call, BV_EFAULT, "addr = %#llx: not the caller's memory",
+				  attr->addr);
 	bv_vcpu_tsc_offset_set(call->vcpu->vcpu, offset);
 	return 0;
 }
@@ -531,7 +553,8 @@ long bvk_translate(struct bvk_call *call)
 	struct kvm_translation *user = call->data;
 	bool writable = false, user_mode = false;
 	u64 gpa = ~0ULL;
-	bool valid = !bv_vcpu_translate(call->vcpu->vcpu, user->linear_address, &gpa, &writable, &user_mode);
+	bool valid = !bv_vcpu_translate(call->vcpu->vcpu, user->linear_address, &gpa, &writable,
+					&user_mode);
 
 	user->physical_address = valid ? gpa : ~0ULL;
 	user->valid = valid;
@@ -548,12 +571,14 @@ static int check_debug(struct bvk_call *call, u32 control)
 	struct bv_events events;
 
 	if (control & ~known)
-		return bvk_refuse(call, BV_EINVAL, "control = %#x: only %#x are known", control, known);
+		return bvk_refuse(call, BV_EINVAL, "control = %#x: only %#x are known", control,
+				  known);
 	if (!(control & (KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP)))
 		return 0;
 	bv_vcpu_events_get(call->vcpu->vcpu, &events);
 	if (events.exception.pending || events.exception.injected)
-		return bvk_refuse(call, BV_EBUSY, "control = %#x: exception %u is on its way already", control,
+		return bvk_refuse(call, BV_EBUSY,
+				  "control = %#x: exception %u is on its way already", control,
 				  events.exception.vector);
 	return 0;
 }

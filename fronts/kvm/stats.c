@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Binary statistics: a file that holds a header, an identity, a descriptor and then a value for each number. A vCPU's file has
- * the engine's counters; a VM's has the same names, summed over its vCPUs. The file's content is computed at each read.
+ * Binary statistics: a file that holds a header, an identity, a descriptor and then a value for
+ * each number. A vCPU's file has the engine's counters; a VM's has the same names, summed over its
+ * vCPUs. The file's content is computed at each read.
  */
 #include "front.h"
 
@@ -13,9 +14,9 @@ struct bvk_stats {
 	struct bvk_vcpu *vcpu; /* NULL: the VM's file */
 };
 
+/* A struct kvm_stats_desc and behind it the name. */
 struct descriptor {
-	struct kvm_stats_desc head;
-	char name[NAME_BYTES];
+	u64 words[(sizeof(struct kvm_stats_desc) + NAME_BYTES) / 8];
 };
 
 /* ---- values ---- */
@@ -42,7 +43,8 @@ static const char *vm_counter(struct bvk_vm *vm, unsigned int i, u64 *value)
 
 static const char *counter(const struct bvk_stats *stats, unsigned int i, u64 *value)
 {
-	return stats->vcpu ? bv_vcpu_counter(stats->vcpu->vcpu, i, value) : vm_counter(stats->vm, i, value);
+	return stats->vcpu ? bv_vcpu_counter(stats->vcpu->vcpu, i, value) :
+			     vm_counter(stats->vm, i, value);
 }
 
 static unsigned int counter_count(const struct bvk_stats *stats)
@@ -94,12 +96,13 @@ static void make_descriptor(const struct bvk_stats *stats, u32 i, struct descrip
 {
 	u64 value;
 	const char *name = counter(stats, i, &value);
+	struct kvm_stats_desc *head = (struct kvm_stats_desc *)descriptor->words;
 
 	bvk_zero(descriptor, sizeof(*descriptor));
-	descriptor->head.flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
-	descriptor->head.size = 1;
-	descriptor->head.offset = i * (u32)sizeof(u64);
-	copy_name(descriptor->name, name ? name : "", NAME_BYTES);
+	head->flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
+	head->size = 1;
+	head->offset = i * (u32)sizeof(u64);
+	copy_name((char *)(head + 1), name ? name : "", NAME_BYTES);
 }
 
 /* Copies what of a piece at file offset `at` lies in [offset, offset + bytes). Returns how much. */
@@ -131,8 +134,8 @@ size_t bvk_stats_read(struct bvk_stats *stats, u64 offset, void *to, size_t byte
 	done += give(to, offset, bytes, id, header.id_offset, sizeof(id));
 	for (u32 i = 0; i < descriptors; i++) {
 		make_descriptor(stats, i, &descriptor);
-		done += give(to, offset, bytes, &descriptor, header.desc_offset + i * sizeof(descriptor),
-			     sizeof(descriptor));
+		done += give(to, offset, bytes, &descriptor,
+			     header.desc_offset + i * sizeof(descriptor), sizeof(descriptor));
 	}
 	for (u32 i = 0; i < descriptors; i++) {
 		counter(stats, i, &value);

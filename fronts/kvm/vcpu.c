@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * KVM_RUN: from the run page into the engine, and from the engine's reason to return back to the run page.
+ * KVM_RUN: from the run page into the engine, and from the engine's reason to return back to the
+ * run page.
  *
- * The run page is shared with user space, which may change any word of it at any moment from another thread. So every word is
- * read once, and what the engine works with (vcpu->run) is a copy of ours.
+ * The run page is shared with user space, which may change any word of it at any moment from
+ * another thread. So every word is read once, and what the engine works with (vcpu->run) is a copy
+ * of ours.
  *
- * A port, MMIO or MSR access takes two calls: the first returns with the request in the run page, the second brings the
- * answer (data for reads, the error flag for MSRs) and completes the guest's instruction.
+ * A port, MMIO or MSR access takes two calls: the first returns with the request in the run page,
+ * the second brings the answer (data for reads, the error flag for MSRs) and completes the guest's
+ * instruction.
  */
 #include "front.h"
 
-/* The byte before padding1: newer kernel headers hide its name from kernel code, so that it is not read carelessly. */
+/*
+ * The byte before padding1: newer kernel headers hide its name from kernel code, so that it is not
+ * read carelessly.
+ */
 #define IMMEDIATE_EXIT_OFFSET (offsetof(struct kvm_run, padding1) - 1)
 BV_STATIC_ASSERT(IMMEDIATE_EXIT_OFFSET == offsetof(struct kvm_run, request_interrupt_window) + 1);
 BV_STATIC_ASSERT(sizeof(struct kvm_run) <= BV_PAGE_SIZE);
@@ -83,9 +89,11 @@ static int check_register_sets(struct bvk_call *call)
 	u64 valid = BV_READ_ONCE(page->kvm_valid_regs), dirty = BV_READ_ONCE(page->kvm_dirty_regs);
 
 	if (valid & ~known)
-		return bvk_refuse(call, BV_EINVAL, "kvm_valid_regs = %#llx: only %#llx are known", valid, known);
+		return bvk_refuse(call, BV_EINVAL, "kvm_valid_regs = %#llx: only %#llx are known",
+				  valid, known);
 	if (dirty & ~known)
-		return bvk_refuse(call, BV_EINVAL, "kvm_dirty_regs = %#llx: only %#llx are known", dirty, known);
+		return bvk_refuse(call, BV_EINVAL, "kvm_dirty_regs = %#llx: only %#llx are known",
+				  dirty, known);
 	return 0;
 }
 
@@ -232,8 +240,8 @@ static long exit_internal(struct bvk_vcpu *vcpu)
 	bool dead = vcpu->run.reason == BV_RUN_DEAD;
 
 	vcpu->page->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-	vcpu->page->internal.suberror = dead ? KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON :
-					       KVM_INTERNAL_ERROR_EMULATION;
+	vcpu->page->internal.suberror =
+		dead ? KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON : KVM_INTERNAL_ERROR_EMULATION;
 	vcpu->page->internal.ndata = 0;
 	return 0;
 }

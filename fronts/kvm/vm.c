@@ -2,9 +2,10 @@
 /*
  * A VM of the front: birth and end, its vCPUs' birth. Its clock is in clock.c.
  *
- * Lifetime. Every file of a VM (its own, its vCPUs', statistics) holds one count in vm->users; the last one gone ends the VM,
- * in the reverse order of its creation. irqfds end with the VM's own file, because a hang-up of an eventfd must find a VM
- * that somebody still wants. vCPUs live as long as the VM, not as long as their files: the guest has them.
+ * Lifetime. Every file of a VM (its own, its vCPUs', statistics) holds one count in vm->users; the
+ * last one gone ends the VM, in the reverse order of its creation. irqfds end with the VM's own
+ * file, because a hang-up of an eventfd must find a VM that somebody still wants. vCPUs live as
+ * long as the VM, not as long as their files: the guest has them.
  */
 #include "front.h"
 
@@ -25,8 +26,38 @@ static void vcpu_free(struct bvk_vcpu *vcpu)
 	bv_host_free(vcpu);
 }
 
+#define LAST_REASONS 4
+
+/* Goes back from the end of text over so many whole lines. */
+static char *last_lines(char *text, size_t length, unsigned int lines)
+{
+	char *at = text + length;
+
+	while (at > text && (at[-1] != '\n' || lines--))
+		at--;
+	return at;
+}
+
+/* A VMM that gave up takes its VM's ring with it: the newest reasons stay, in the device's. */
+static void keep_last_reasons(struct bvk_vm *vm)
+{
+	char *text = bv_host_alloc(BVK_REASONS_SIZE), *line, *end;
+
+	if (!text)
+		return;
+	line = last_lines(text, bvk_reasons(vm, text, BVK_REASONS_SIZE), LAST_REASONS);
+	for (; *line; line = end + 1) {
+		for (end = line; *end != '\n'; end++)
+			;
+		*end = 0;
+		bv_refuse(bv_why_global(), 0, "a VM that ended: %s", line);
+	}
+	bv_host_free(text);
+}
+
 static void vm_end(struct bvk_vm *vm)
 {
+	keep_last_reasons(vm);
 	bvk_irqfds_end(vm);
 	bvk_ioeventfds_end(vm);
 	bvk_host_vm_stop(vm->host);
@@ -98,7 +129,8 @@ long bvk_create_vm(struct bvk_call *call)
 	int error;
 
 	if (call->arg)
-		return bvk_refuse(call, BV_EINVAL, "machine type %#llx: there is only 0", call->arg);
+		return bvk_refuse(call, BV_EINVAL, "machine type %#llx: there is only 0",
+				  call->arg);
 	error = bvk_host_fd_reserve(&fd, BVK_FILE_VM, 0);
 	if (error)
 		return error;
@@ -127,7 +159,8 @@ static int check_vcpu_id(struct bvk_call *call)
 	if (call->arg >= limit)
 		return bvk_refuse(call, BV_EINVAL, "id %llu: must be below %u", call->arg, limit);
 	if (vm->vcpu_count >= BVK_MAX_VCPUS)
-		return bvk_refuse(call, BV_EINVAL, "%u vCPUs exist: no more than that", vm->vcpu_count);
+		return bvk_refuse(call, BV_EINVAL, "%u vCPUs exist: no more than that",
+				  vm->vcpu_count);
 	if (vm->vcpu[call->arg])
 		return bvk_refuse(call, BV_EEXIST, "id %llu: that vCPU exists", call->arg);
 	return 0;
@@ -174,7 +207,9 @@ undo:
 	return NULL;
 }
 
-/* What the user set for vCPUs to come. Both were checked when they were set: they cannot fail here. */
+/*
+ * What the user set for vCPUs to come. Both were checked when they were set: they cannot fail here.
+ */
 static void vcpu_apply_vm_settings(struct bvk_vcpu *vcpu)
 {
 	const struct bvk_vm *vm = vcpu->vm;
@@ -217,7 +252,8 @@ void *bvk_vcpu_page(struct bvk_vcpu *vcpu, u64 index)
 		return vcpu->page;
 	if (index == KVM_PIO_PAGE_OFFSET)
 		return vcpu->io_page;
-	if (index < KVM_DIRTY_LOG_PAGE_OFFSET || index - KVM_DIRTY_LOG_PAGE_OFFSET >= vcpu->ring_pages)
+	if (index < KVM_DIRTY_LOG_PAGE_OFFSET ||
+	    index - KVM_DIRTY_LOG_PAGE_OFFSET >= vcpu->ring_pages)
 		return NULL;
 	return (char *)vcpu->ring + (index - KVM_DIRTY_LOG_PAGE_OFFSET) * BV_PAGE_SIZE;
 }
@@ -228,22 +264,23 @@ long bvk_set_boot_cpu(struct bvk_call *call)
 		return bvk_refuse(call, BV_EBUSY, "%u vCPUs exist: only before the first one",
 				  call->vm->vcpu_count);
 	if (call->arg >= BV_MAX_VCPUS)
-		return bvk_refuse(call, BV_EINVAL, "id %llu: must be below %u", call->arg, BV_MAX_VCPUS);
+		return bvk_refuse(call, BV_EINVAL, "id %llu: must be below %u", call->arg,
+				  BV_MAX_VCPUS);
 	bv_vm_set_bsp(call->vm->vm, (unsigned int)call->arg);
 	return 0;
 }
 
 /*
- * Addresses at which Intel's CPUs without "unrestricted guest" need pages of ours in the guest's space. No CPU that this
- * engine runs on does: they are checked and forgotten.
+ * Addresses at which Intel's CPUs without "unrestricted guest" need pages of ours in the guest's
+ * space. No CPU that this engine runs on does: they are checked and forgotten.
  */
 long bvk_set_tss_addr(struct bvk_call *call)
 {
 	const u64 last = 0xffffffffULL - 3 * BV_PAGE_SIZE;
 
 	if (call->arg > last)
-		return bvk_refuse(call, BV_EINVAL, "address %#llx: three pages must end below 4 GiB",
-				  call->arg);
+		return bvk_refuse(call, BV_EINVAL,
+				  "address %#llx: three pages must end below 4 GiB", call->arg);
 	return 0;
 }
 
@@ -265,7 +302,8 @@ long bvk_vm_set_tsc_khz(struct bvk_call *call)
 		return bvk_refuse(call, BV_EINVAL, "%u vCPUs exist: only before the first one",
 				  call->vm->vcpu_count);
 	if (call->arg && call->arg != host && !bv_tsc_scalable())
-		return bvk_refuse(call, BV_EINVAL, "%llu kHz: this CPU cannot scale the TSC from its %u kHz",
+		return bvk_refuse(call, BV_EINVAL,
+				  "%llu kHz: this CPU cannot scale the TSC from its %u kHz",
 				  call->arg, host);
 	if (call->arg > 0xffffffffULL)
 		return bvk_refuse(call, BV_EINVAL, "%llu kHz: more than 32 bits", call->arg);

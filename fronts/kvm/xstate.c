@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * FPU and vector state: KVM_GET_FPU's own layout and XSAVE's standard format. The host keeps the state
- * (bv_host_xsave_get); here it is only laid out.
+ * FPU and vector state: KVM_GET_FPU's own layout and XSAVE's standard format. The host keeps the
+ * state (bv_host_xsave_get); here it is only laid out.
  *
  * Source of the XSAVE area's layout: Intel SDM volume 1, 13.4; AMD APM volume 2, 11.5.
  */
@@ -134,7 +134,8 @@ long bvk_set_xsave(struct bvk_call *call)
 	error = bv_host_xsave_set(call->vcpu->vcpu, area, bvk_xsave_size());
 	bv_host_free(area);
 	if (error)
-		return bvk_refuse(call, -error, "XSTATE_BV = %#llx: %#llx can be held, or a reserved bit is set",
+		return bvk_refuse(call, -error,
+				  "XSTATE_BV = %#llx: %#llx can be held, or a reserved bit is set",
 				  components, bv_host_xcr0_supported());
 	return 0;
 }
@@ -156,7 +157,8 @@ long bvk_set_xcrs(struct bvk_call *call)
 	if (user->flags)
 		return bvk_refuse(call, BV_EINVAL, "flags = %#x: must be 0", user->flags);
 	if (user->nr_xcrs > KVM_MAX_XCRS)
-		return bvk_refuse(call, BV_EINVAL, "nr_xcrs = %u: at most %u", user->nr_xcrs, KVM_MAX_XCRS);
+		return bvk_refuse(call, BV_EINVAL, "nr_xcrs = %u: at most %u", user->nr_xcrs,
+				  KVM_MAX_XCRS);
 	for (unsigned int i = 0; i < user->nr_xcrs; i++)
 		if (user->xcrs[i].xcr == 0)
 			return bv_vcpu_xcr0_set(call->vcpu->vcpu, user->xcrs[i].value);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The files of /dev/kvm: the device, and anonymous files for VMs, vCPUs and statistics. Nothing is decided here: ioctls,
- * pages and reasons are the front's (fronts/kvm), which this hands on to.
+ * The files of /dev/kvm: the device, and anonymous files for VMs, vCPUs and statistics. Nothing is
+ * decided here: ioctls, pages and reasons are the front's (fronts/kvm), which this hands on to.
  *
- * Every file holds the module (file_operations.owner), so that it cannot be unloaded while one is open.
+ * Every file holds the module (file_operations.owner), so that it cannot be unloaded while one is
+ * open.
  */
 #include <linux/anon_inodes.h>
 #include <linux/compat.h>
@@ -15,6 +16,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -46,7 +48,8 @@ static ssize_t read_reasons(struct bvk_vm *vm, char __user *to, size_t bytes, lo
 
 	if (!text)
 		return -ENOMEM;
-	result = simple_read_from_buffer(to, bytes, offset, text, bvk_reasons(vm, text, BVK_REASONS_SIZE));
+	result = simple_read_from_buffer(to, bytes, offset, text,
+					 bvk_reasons(vm, text, BVK_REASONS_SIZE));
 	kfree(text);
 	return result;
 }
@@ -95,6 +98,20 @@ static ssize_t vm_read(struct file *file, char __user *to, size_t bytes, loff_t 
 	return read_reasons(file->private_data, to, bytes, offset);
 }
 
+/* /proc/PID/fdinfo/N: how somebody else than the VMM gets at the reasons. */
+static void vm_show_fdinfo(struct seq_file *to, struct file *file)
+{
+	char *text = kmalloc(BVK_REASONS_SIZE, GFP_KERNEL), *rest = text, *line;
+
+	if (!text)
+		return;
+	bvk_reasons(file->private_data, text, BVK_REASONS_SIZE);
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			seq_printf(to, "reason:\t%s\n", line);
+	kfree(text);
+}
+
 /* A file without an object is one whose creation was cancelled. */
 static int vm_release(struct inode *inode, struct file *file)
 {
@@ -108,6 +125,7 @@ static const struct file_operations vm_fops = {
 	.unlocked_ioctl = vm_ioctl,
 	.compat_ioctl = vm_compat_ioctl,
 	.read = vm_read,
+	.show_fdinfo = vm_show_fdinfo,
 	.release = vm_release,
 	.llseek = noop_llseek,
 };
@@ -285,8 +303,8 @@ bool bvk_host_user_range(u64 addr, u64 bytes)
 }
 
 /*
- * While the vCPU runs with its own mask, real_blocked says which signals the thread keeps blocked otherwise: those are not
- * acted on when they come, only noticed.
+ * While the vCPU runs with its own mask, real_blocked says which signals the thread keeps blocked
+ * otherwise: those are not acted on when they come, only noticed.
  */
 void bvk_host_signals_swap(const u64 *mask, u64 *old)
 {
@@ -306,11 +324,6 @@ void bvk_host_signals_restore(const u64 *old)
 	memcpy(&set, old, sizeof(set));
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	sigemptyset(&current->real_blocked);
-}
-
-bool bvk_host_signal_pending(void)
-{
-	return signal_pending(current);
 }
 
 u64 bvk_host_monotonic_ns(void)

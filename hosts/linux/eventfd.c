@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Eventfds for the front: signaling them, and listening to them from their wait queue, in the context of who signals.
+ * Eventfds for the front: signaling them, and listening to them from their wait queue, in the
+ * context of who signals.
  *
- * A listener keeps a reference to the eventfd's context, not to its file: when user space closes the last file, the wait queue
- * is woken with EPOLLHUP, which tells the front. Ending a listener means leaving the wait queue and waiting for a wake-up under
- * way, which may sleep, so a work does it.
+ * A listener keeps a reference to the eventfd's context, not to its file: when user space closes
+ * the last file, the wait queue is woken with EPOLLHUP, which tells the front. Ending a listener
+ * means leaving the wait queue and waiting for a wake-up under way, which may sleep, so a work does
+ * it.
  */
 #include <linux/eventfd.h>
 #include <linux/file.h>

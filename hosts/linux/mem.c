@@ -9,6 +9,7 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
+#include <linux/preempt.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -74,6 +75,7 @@ void *bvk_host_vm_new(void)
 		return NULL;
 	own->mm = current->mm;
 	mmgrab(own->mm);
+	preempt_notifier_inc();
 	return own;
 }
 
@@ -98,6 +100,7 @@ void bvk_host_vm_free(void *host_vm)
 {
 	struct bv_linux_vm *own = host_vm;
 
+	preempt_notifier_dec();
 	mmdrop(own->mm);
 	kfree(own);
 }

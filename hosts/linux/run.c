@@ -21,6 +21,7 @@
 #include "fronts/kvm/os.h"
 #include "hosts/linux/compat/compat.h"
 #include "hosts/linux/host.h"
+#include "hosts/linux/host_work.h"
 
 /* ---- onto a CPU and off it ---- */
 
@@ -104,7 +105,7 @@ int bv_host_guest_enter(struct bv_vcpu *vcpu)
 	struct bv_linux_vcpu *own = bv_linux_vcpu_of(vcpu);
 
 	for (;;) {
-		if (unlikely(__xfer_to_guest_mode_work_pending()) && xfer_to_guest_mode_handle_work(NULL))
+		if (unlikely(__xfer_to_guest_mode_work_pending()) && bv_linux_work())
 			return -BV_EINTR;
 		preempt_disable();
 		local_irq_disable();

@@ -59,10 +59,11 @@ static const struct bv_cpuid_leaf intel_leaves[] = {
 	{ 0x80000000, 0, false, 0x80000008, 0, 0, 0 },
 };
 
-#define INVENT(table, components)                                                                  \
-	{ .host = { .read = read_invented, .xcr0 = (components) },                                 \
-	  .leaf = (table),                                                                         \
-	  .count = BV_ARRAY_SIZE(table) }
+#define INVENT(table, components)                                                         \
+	{                                                                                 \
+		.host = { .read = read_invented, .xcr0 = (components) }, .leaf = (table), \
+		.count = BV_ARRAY_SIZE(table)                                             \
+	}
 
 static struct bv_cpuid_leaf offered[BV_CPUID_MAX];
 
@@ -299,7 +300,8 @@ TEST(twice_the_same_leaf_is_refused)
 	struct bv_cpuid_leaf twice[] = { { .leaf = 7, .subleaf = 1, .indexed = true },
 					 { .leaf = 1 },
 					 { .leaf = 7, .subleaf = 1, .indexed = true } };
-	struct bv_cpuid_leaf mixed[] = { { .leaf = 4, .subleaf = 1, .indexed = true }, { .leaf = 4 } };
+	struct bv_cpuid_leaf mixed[] = { { .leaf = 4, .subleaf = 1, .indexed = true },
+					 { .leaf = 4 } };
 	u32 bad = 0;
 
 	CHECK_EQ(bv_cpuid_sort(twice, 3, &bad), -BV_EINVAL);

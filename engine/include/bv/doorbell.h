@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * Doorbells: a guest's write to a port or a device address that only has to be noticed, not answered. The engine rings
- * them on the exit path, without a return from run. A write that no doorbell takes goes on as any port or MMIO access.
+ * Doorbells: a guest's write to a port or a device address that only has to be noticed, not
+ * answered. The engine rings them on the exit path, without a return from run. A write that no
+ * doorbell takes goes on as any port or MMIO access.
  */
 #ifndef BV_DOORBELL_H
 #define BV_DOORBELL_H
@@ -14,16 +15,17 @@ struct bv_vm;
 struct bv_doorbell {
 	u64 opaque[3]; /* the engine's */
 	u64 addr; /* port number, or guest physical address */
-	u32 len; /* 1, 2, 4 or 8: a write of exactly this size; 0: of any size, what is written is not looked at */
+	u32 len; /* 1, 2, 4, 8: only a write of this size; 0: of any size and any value */
 	bool port;
 	bool match; /* only a write of exactly `value` */
 	u64 value;
-	void (*ring)(struct bv_doorbell *bell); /* any context, must not block; runs on the vCPU's thread */
+	/* any context, must not block; runs on the vCPU's thread */
+	void (*ring)(struct bv_doorbell *bell);
 };
 
 /*
- * The caller's memory, filled but for `opaque`; stays in place until del. -BV_ENOMEM, -BV_ENOSPC: too many. Clashing bells are
- * the caller's to avoid. sleep; vCPUs may run.
+ * The caller's memory, filled but for `opaque`; stays in place until del. -BV_ENOMEM, -BV_ENOSPC:
+ * too many. Clashing bells are the caller's to avoid. sleep; vCPUs may run.
  */
 int bv_doorbell_add(struct bv_vm *vm, struct bv_doorbell *bell);
 /* After it returns the bell neither rings nor will ring. sleep; vCPUs may run. */
