@@ -796,7 +796,12 @@ static void build_data(struct instance *x)
  */
 static bool is_unfair(const struct instance *x)
 {
-	if ((x->form->flags & F_STACK) && x->before.gpr[BV_RSP] < DATA - 64)
+	u64 rsp = x->before.gpr[BV_RSP];
+
+	if ((x->form->flags & F_STACK) && rsp < DATA - 64)
+		return true;
+	/* ENTER: the processor tries the new top, and copies frames that overlap in another order */
+	if ((x->form->flags & F_ENTER) && (rsp - DATA < 0x500 || rsp - DATA > 0x1b00))
 		return true;
 	return (x->form->flags & F_DOUBLE) && x->prefix_66 && !(x->rex & BV_REX_W) &&
 	       (x->count & 31) > 16;
