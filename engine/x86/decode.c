@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * The instruction decoder; see decode.h. What an opcode means is in data/opcodes.c, this file knows how
- * instructions are put together: prefixes, REX and VEX, the opcode maps, ModRM and SIB, displacement, immediate.
+ * The instruction decoder; see decode.h. What an opcode means is in data/opcodes.c, this file knows
+ * how instructions are put together: prefixes, REX and VEX, the opcode maps, ModRM and SIB,
+ * displacement, immediate.
  *
- * It reads ahead of the number of valid bytes and checks once at the end: .bytes is larger than anything that
- * can be parsed (14 prefixes, 3 opcode bytes, ModRM, SIB, 8 of displacement, 8 of immediate: 35). That keeps
- * bounds checks out of the path that every MMIO access takes.
+ * It reads ahead of the number of valid bytes and checks once at the end: .bytes is larger than
+ * anything that can be parsed (14 prefixes, 3 opcode bytes, ModRM, SIB, 8 of displacement, 8 of
+ * immediate: 35). That keeps bounds checks out of the path that every MMIO access takes.
  */
 #include "x86/decode.h"
 
@@ -376,7 +377,10 @@ static void bv_insn_ambiguous(struct bv_insn *insn)
 						.dst = BV_AT_RM | BV_SIZE_2,
 						.src = BV_AT_REG | BV_SIZE_2,
 						.flags = BV_OPF_MODRM | BV_OPF_PROTECTED };
-	/* LOCK MOV CR0 is another spelling of MOV CR8 for code that has no REX (APM volume 3, MOV CRn) */
+	/*
+	 * LOCK MOV CR0 is another spelling of MOV CR8 for code that has no REX (APM volume 3, MOV
+	 * CRn)
+	 */
 	if ((insn->row.flags & BV_OPF_REGISTER_ONLY) && (insn->prefixes & BV_PREFIX_LOCK) &&
 	    !(insn->opcode & 1) && !insn->reg) {
 		insn->reg = 8;
@@ -415,7 +419,9 @@ static bool bv_insn_has_register(const struct bv_insn *insn)
 	}
 }
 
-/* What only VEX brings in: VEX.L where it must be clear, VEX.vvvv where there is no third operand. */
+/*
+ * What only VEX brings in: VEX.L where it must be clear, VEX.vvvv where there is no third operand.
+ */
 static enum bv_decode_rc bv_insn_vex_verdict(const struct bv_insn *insn)
 {
 	u32 flags = insn->row.flags;

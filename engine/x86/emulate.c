@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * The emulator's trunk: fetch, decode, check, read operands, perform, write back, commit. The families of
- * instructions are in emulate_*.c, the interface and its promises in emulate.h.
+ * The emulator's trunk: fetch, decode, check, read operands, perform, write back, commit. The
+ * families of instructions are in emulate_*.c, the interface and its promises in emulate.h.
  *
- * The order is that of the hardware as far as a guest can see it: #UD before #GP by privilege, that before
- * #NM, that before anything that memory raises. A run either reaches bv_emul_commit() or changes nothing.
+ * The order is that of the hardware as far as a guest can see it: #UD before #GP by privilege, that
+ * before #NM, that before anything that memory raises. A run either reaches bv_emul_commit() or
+ * changes nothing.
  */
 #include "x86/emulate_parts.h"
 
@@ -96,7 +97,10 @@ enum bv_emul_rc bv_emul_linear(struct bv_emul *emul, unsigned int seg, u64 offse
 			emul->ops->seg_get(emul, seg, &value);
 			*linear += value.base;
 		}
-		/* the last byte needs a look only in another page: what is not canonical starts there */
+		/*
+		 * the last byte needs a look only in another page: what is not canonical starts
+		 * there
+		 */
 		if (!bv_emul_canonical(emul, *linear) ||
 		    ((*linear & (BV_PAGE_SIZE - 1)) + size > BV_PAGE_SIZE &&
 		     !bv_emul_canonical(emul, *linear + size - 1)))
@@ -144,7 +148,10 @@ enum bv_emul_rc bv_emul_modrm(struct bv_emul *emul, unsigned int size, unsigned 
 
 /* --- fetch --- */
 
-/* Linear address of the code byte at RIP + ahead, and how many bytes the code segment has from there. */
+/*
+ * Linear address of the code byte at RIP + ahead, and how many bytes the code segment has from
+ * there.
+ */
 static enum bv_emul_rc bv_emul_code_linear(struct bv_emul *emul, unsigned int ahead, u64 *linear,
 					   unsigned int *room)
 {
@@ -284,7 +291,9 @@ static enum bv_emul_rc bv_operand_memory(struct bv_emul *emul, struct bv_emul_op
 	return rc;
 }
 
-/* Finds an operand, and reads it if asked to. .access is what will be done to it, if it is memory. */
+/*
+ * Finds an operand, and reads it if asked to. .access is what will be done to it, if it is memory.
+ */
 static enum bv_emul_rc bv_emul_operand(struct bv_emul *emul, struct bv_emul_operand *operand,
 				       u8 kind, bool read, unsigned int access)
 {
@@ -538,8 +547,8 @@ static bv_emul_operation *const bv_emul_operations[BV_OP_COUNT] = {
 };
 
 /*
- * The point of no return: all that could fail has been done. RF is cleared by every instruction but IRET, which
- * loads it, and by the unfinished repetitions of a string instruction.
+ * The point of no return: all that could fail has been done. RF is cleared by every instruction but
+ * IRET, which loads it, and by the unfinished repetitions of a string instruction.
  */
 static void bv_emul_commit(struct bv_emul *emul)
 {

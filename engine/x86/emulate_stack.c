@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * The emulator's stack instructions and near transfers of control. What several pushes of one instruction write
- * is composed first and written as one, so that the instruction happens whole or not at all.
+ * The emulator's stack instructions and near transfers of control. What several pushes of one
+ * instruction write is composed first and written as one, so that the instruction happens whole or
+ * not at all.
  */
 #include "x86/emulate_parts.h"
 
@@ -175,7 +176,9 @@ enum bv_emul_rc bv_op_popf(struct bv_emul *emul)
 	return BV_EMUL_DONE;
 }
 
-/* Nesting levels above this need more than a cache line of frame pointers; no compiler makes them. */
+/*
+ * Nesting levels above this need more than a cache line of frame pointers; no compiler makes them.
+ */
 #define BV_ENTER_LEVELS 6
 
 enum bv_emul_rc bv_op_enter(struct bv_emul *emul)
@@ -199,7 +202,10 @@ enum bv_emul_rc bv_op_enter(struct bv_emul *emul)
 		return rc;
 	if (level)
 		bv_bytes_put(slot, frame, size);
-	/* whether the new top can be written is the next push's business, but its segment and alignment are checked */
+	/*
+	 * whether the new top can be written is the next push's business, but its segment and
+	 * alignment are checked
+	 */
 	rc = bv_emul_linear(emul, BV_SEG_SS, rsp & bv_size_mask(bv_emul_stack_size(emul)), size,
 			    BV_ACCESS_WRITE, &linear);
 	if (!rc)

@@ -2,16 +2,19 @@
 /*
  * The guest page walk; see walk.h.
  *
- * The hardware's order, which a guest sees in the error code: at each level first "not present", then reserved
- * bits; permissions only when the last entry has been found. Accessed bits of the upper levels are set on the way
- * down, the last entry's bits only if the access is permitted.
+ * The hardware's order, which a guest sees in the error code: at each level first "not present",
+ * then reserved bits; permissions only when the last entry has been found. Accessed bits of the
+ * upper levels are set on the way down, the last entry's bits only if the access is permitted.
  */
 #include "bv/errno.h"
 #include "x86/walk.h"
 
 #define BV_PTE_ADDRESS 0x000ffffffffff000ull
 
-/* How often a walk starts anew because somebody else changes the tables; then it goes on without A and D. */
+/*
+ * How often a walk starts anew because somebody else changes the tables; then it goes on without A
+ * and D.
+ */
 #define BV_WALK_RETRIES 16
 
 enum walk_rc {
@@ -150,7 +153,10 @@ static u64 walk_result(const struct bv_walk *walk, const struct walk_at *at)
 	return (base & ~mask) | (at->gva & mask);
 }
 
-/* The first level of PAE has four entries with bits of their own, which take no part in permissions. */
+/*
+ * The first level of PAE has four entries with bits of their own, which take no part in
+ * permissions.
+ */
 static enum walk_rc walk_pdpte(struct bv_walk *walk, struct walk_at *at, u64 *table)
 {
 	unsigned int index = at->gva >> 30 & 3;
@@ -201,8 +207,8 @@ static inline enum walk_rc walk_begin(struct bv_walk *walk, struct walk_at *at, 
 }
 
 /*
- * Down from .table to the entry that ends the walk. What every level needs is in locals, not in .at, which the
- * reads could change for all that the compiler knows.
+ * Down from .table to the entry that ends the walk. What every level needs is in locals, not in
+ * .at, which the reads could change for all that the compiler knows.
  */
 static enum walk_rc walk_down(struct bv_walk *walk, struct walk_at *at, u64 table)
 {

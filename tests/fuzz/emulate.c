@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Fuzzes the emulator: any instruction in any mode on any registers and memory, with a device page beside the
- * memory. Besides not crashing it has to keep its promises: what is not done leaves no trace, and a device that
- * answers late makes no difference.
+ * Fuzzes the emulator: any instruction in any mode on any registers and memory, with a device page
+ * beside the memory. Besides not crashing it has to keep its promises: what is not done leaves no
+ * trace, and a device that answers late makes no difference.
  */
 #include <stdio.h>
 #include <stdlib.h>
