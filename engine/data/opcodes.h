@@ -257,7 +257,7 @@ enum bv_opcode_flag {
 	BV_OPF_VEX128 = 1 << 21, /* with a VEX prefix only as VEX.L = 0 */
 	BV_OPF_UMIP = 1 << 22, /* #GP(0) at CPL > 0 with CR4.UMIP */
 	BV_OPF_REGISTER_ONLY = 1 << 23, /* ModRM.mod is ignored: always a register (MOV CRn) */
-	BV_OPF_STACK = 1 << 24, /* reads or writes the stack besides its operands */
+	BV_OPF_MORE = 1 << 24, /* reaches memory besides its operands: stack, descriptors */
 	BV_OPF_STRING = 1 << 25, /* memory by rSI and rDI, REP */
 	BV_OPF_NO_REX_W = 1 << 26, /* the operand size is never 8 */
 	BV_OPF_SPECIAL = 1 << 27, /* ModRM.reg is a segment, control or debug register */

@@ -547,7 +547,7 @@ void bv_mmio_finish(const struct bv_mmio *mmio, u64 *gpr, u64 value)
 
 bool bv_insn_one_access(const struct bv_insn *insn)
 {
-	if (insn->row.flags & (BV_OPF_STACK | BV_OPF_STRING | BV_OPF_BIT_STRING))
+	if (insn->row.flags & (BV_OPF_MORE | BV_OPF_STRING | BV_OPF_BIT_STRING))
 		return false;
 	return bv_insn_has_memory(insn, insn->row.dst) || bv_insn_has_memory(insn, insn->row.src);
 }

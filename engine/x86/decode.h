@@ -200,7 +200,7 @@ void bv_mmio_finish(const struct bv_mmio *mmio, u64 *gpr, u64 value);
 /*
  * True if the instruction accesses memory in one place only, that of its ModRM or moffs operand, in
  * at most one read and one write: a guest physical address from the exit is then that operand's.
- * Not so for strings, stack operations and bit strings.
+ * Not so for strings, bit strings, and what reaches the stack or descriptors besides.
  */
 bool bv_insn_one_access(const struct bv_insn *insn);
 

@@ -567,6 +567,7 @@ static void bv_emul_begin(struct bv_emul *emul)
 	emul->trap = false;
 	emul->repeats = false;
 	emul->skip_write = false;
+	emul->one_access = false;
 	emul->flags = emul->rflags;
 	if (emul->replay)
 		bv_ioreplay_rewind(emul->replay);

@@ -376,6 +376,14 @@ TEST(one_access_is_known_as_such)
 	CHECK(!bv_insn_one_access(&insn));
 	AS_MMIO("\xff\x13"); /* call [rbx] */
 	CHECK(!bv_insn_one_access(&insn));
+	AS_MMIO("\x8e\x1b"); /* mov ds, [rbx]: reads a descriptor, too */
+	CHECK(!bv_insn_one_access(&insn));
+	AS_MMIO("\x0f\x00\x1b"); /* ltr [rbx] */
+	CHECK(!bv_insn_one_access(&insn));
+	AS_MMIO("\x48\xff\x2b"); /* jmp far [rbx] */
+	CHECK(!bv_insn_one_access(&insn));
+	AS_MMIO("\x0f\x01\x13"); /* lgdt [rbx] reads nothing but its operand */
+	CHECK(bv_insn_one_access(&insn));
 }
 
 TEST(the_decoder_says_when_bytes_run_out)
