@@ -69,6 +69,7 @@ static unsigned int known_length(struct bv_vcpu *vcpu, const struct opcode *opco
 static const struct opcode cpuid_opcode = { 2, { 0x0f, 0xa2 } };
 static const struct opcode hlt_opcode = { 1, { 0xf4 } };
 static const struct opcode vmmcall_opcode = { 3, { 0x0f, 0x01, 0xd9 } };
+static const struct opcode vmcall_opcode = { 3, { 0x0f, 0x01, 0xc1 } };
 static const struct opcode xsetbv_opcode = { 3, { 0x0f, 0x01, 0xd1 } };
 static const struct opcode rdtsc_opcode = { 2, { 0x0f, 0x31 } };
 static const struct opcode wbinvd_opcode = { 2, { 0x0f, 0x09 } };
@@ -160,14 +161,11 @@ static enum bv_exit_next exit_hlt(struct bv_vcpu *vcpu)
 	return BV_NEXT_FRONT;
 }
 
-static enum bv_exit_next exit_hypercall(struct bv_vcpu *vcpu)
+static enum bv_exit_next hypercall(struct bv_vcpu *vcpu, unsigned int length)
 {
 	u64 *gpr = vcpu->gprs.gpr;
-	unsigned int length = known_length(vcpu, &vmmcall_opcode);
 	struct bv_hypercall *call = &vcpu->run->hypercall;
 
-	if (!length)
-		return BV_NEXT_GUEST;
 	if (!vcpu->vm->pv || !vcpu->vm->pv->hypercall) {
 		bv_event_ud(vcpu);
 		return BV_NEXT_GUEST;
@@ -191,6 +189,26 @@ static enum bv_exit_next exit_hypercall(struct bv_vcpu *vcpu)
 	vcpu->wait.rip = vcpu->gprs.rip;
 	vcpu->run->reason = BV_RUN_HYPERCALL;
 	return BV_NEXT_FRONT;
+}
+
+static enum bv_exit_next exit_hypercall(struct bv_vcpu *vcpu)
+{
+	unsigned int length = known_length(vcpu, &vmmcall_opcode);
+
+	return length ? hypercall(vcpu, length) : BV_NEXT_GUEST;
+}
+
+/* #UD: the guest's own, unless it comes from a hypercall of a guest that was built for, or came from, the other vendor. */
+static enum bv_exit_next exit_undefined(struct bv_vcpu *vcpu)
+{
+	unsigned int length;
+
+	vcpu->exit.length = 0;
+	length = known_length(vcpu, &vmcall_opcode);
+	if (length)
+		return hypercall(vcpu, length);
+	bv_event_ud(vcpu);
+	return BV_NEXT_GUEST;
 }
 
 static enum bv_exit_next exit_irq_window(struct bv_vcpu *vcpu)
@@ -340,6 +358,8 @@ static enum bv_exit_next exit_exception(struct bv_vcpu *vcpu)
 		if (vcpu->debug.soft_breakpoints)
 			return exit_debug(vcpu, BV_EXC_BP);
 		break;
+	case BV_EXC_UD:
+		return exit_undefined(vcpu);
 	case BV_EXC_MC: /* the host's own handler has seen to it */
 		return BV_NEXT_GUEST;
 	default:
@@ -356,8 +376,27 @@ static enum bv_exit_next exit_triple_fault(struct bv_vcpu *vcpu)
 	return BV_NEXT_GUEST;
 }
 
+/* A MOV to CR3 or CR4 is at RIP. */
+static bool at_control_move(struct bv_vcpu *vcpu)
+{
+	u8 bytes[15];
+	unsigned int count = bv_code_read(vcpu, bytes, sizeof(bytes)), at = 0;
+
+	while (at < count && is_prefix(bytes[at], true))
+		at++;
+	if (at + 3 > count || bytes[at] != 0x0f || bytes[at + 1] != 0x22)
+		return false;
+	return (bytes[at + 2] >> 3 & 7) == 3 || (bytes[at + 2] >> 3 & 7) == 4;
+}
+
+/*
+ * One emulator of AMD-V ends the guest's run with this code where a processor raises #GP: at a MOV of reserved bits to CR3 or CR4. The
+ * instruction is emulated then, with its #GP; if it was not the cause, the next entry fails without it.
+ */
 static enum bv_exit_next exit_entry_failed(struct bv_vcpu *vcpu)
 {
+	if (at_control_move(vcpu))
+		return bv_emulate(vcpu, ~0ull);
 	vcpu->run->reason = BV_RUN_ENTRY_FAILED;
 	vcpu->run->fail_code = vcpu->exit.raw.code;
 	bv_refuse(&vcpu->vm->why, BV_EIO, "vCPU %u: the processor refused its state at rip %#llx", vcpu->index,
@@ -409,11 +448,11 @@ static const struct {
 	[BV_EXIT_MONITOR] = { exit_ud, false },
 	[BV_EXIT_MWAIT] = { exit_ud, false },
 	[BV_EXIT_CACHE] = { exit_cache, true },
-	[BV_EXIT_EXCEPTION] = { exit_exception, false },
+	[BV_EXIT_EXCEPTION] = { exit_exception, true },
 	[BV_EXIT_UNDEFINED] = { exit_ud, false },
 	[BV_EXIT_TRIPLE_FAULT] = { exit_triple_fault, false },
 	[BV_EXIT_INIT] = { exit_host, false },
-	[BV_EXIT_ENTRY_FAILED] = { exit_entry_failed, false },
+	[BV_EXIT_ENTRY_FAILED] = { exit_entry_failed, true },
 	[BV_EXIT_UNKNOWN] = { exit_unknown, false },
 };
 

@@ -14,9 +14,9 @@ struct bvk_stats {
 	struct bvk_vcpu *vcpu; /* NULL: the VM's file */
 };
 
+/* A struct kvm_stats_desc and behind it the name. */
 struct descriptor {
-	struct kvm_stats_desc head;
-	char name[NAME_BYTES];
+	u64 words[(sizeof(struct kvm_stats_desc) + NAME_BYTES) / 8];
 };
 
 /* ---- values ---- */
@@ -96,13 +96,13 @@ static void make_descriptor(const struct bvk_stats *stats, u32 i, struct descrip
 {
 	u64 value;
 	const char *name = counter(stats, i, &value);
+	struct kvm_stats_desc *head = (struct kvm_stats_desc *)descriptor->words;
 
 	bvk_zero(descriptor, sizeof(*descriptor));
-	descriptor->head.flags =
-		KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
-	descriptor->head.size = 1;
-	descriptor->head.offset = i * (u32)sizeof(u64);
-	copy_name(descriptor->name, name ? name : "", NAME_BYTES);
+	head->flags = KVM_STATS_TYPE_CUMULATIVE | KVM_STATS_UNIT_NONE | KVM_STATS_BASE_POW10;
+	head->size = 1;
+	head->offset = i * (u32)sizeof(u64);
+	copy_name((char *)(head + 1), name ? name : "", NAME_BYTES);
 }
 
 /* Copies what of a piece at file offset `at` lies in [offset, offset + bytes). Returns how much. */

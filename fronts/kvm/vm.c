@@ -26,8 +26,38 @@ static void vcpu_free(struct bvk_vcpu *vcpu)
 	bv_host_free(vcpu);
 }
 
+#define LAST_REASONS 4
+
+/* Goes back from the end of text over so many whole lines. */
+static char *last_lines(char *text, size_t length, unsigned int lines)
+{
+	char *at = text + length;
+
+	while (at > text && (at[-1] != '\n' || lines--))
+		at--;
+	return at;
+}
+
+/* A VMM that gave up takes its VM's ring with it: the newest reasons stay, in the device's. */
+static void keep_last_reasons(struct bvk_vm *vm)
+{
+	char *text = bv_host_alloc(BVK_REASONS_SIZE), *line, *end;
+
+	if (!text)
+		return;
+	line = last_lines(text, bvk_reasons(vm, text, BVK_REASONS_SIZE), LAST_REASONS);
+	for (; *line; line = end + 1) {
+		for (end = line; *end != '\n'; end++)
+			;
+		*end = 0;
+		bv_refuse(bv_why_global(), 0, "a VM that ended: %s", line);
+	}
+	bv_host_free(text);
+}
+
 static void vm_end(struct bvk_vm *vm)
 {
+	keep_last_reasons(vm);
 	bvk_irqfds_end(vm);
 	bvk_ioeventfds_end(vm);
 	bvk_host_vm_stop(vm->host);

@@ -16,6 +16,7 @@
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
@@ -97,6 +98,20 @@ static ssize_t vm_read(struct file *file, char __user *to, size_t bytes, loff_t 
 	return read_reasons(file->private_data, to, bytes, offset);
 }
 
+/* /proc/PID/fdinfo/N: how somebody else than the VMM gets at the reasons. */
+static void vm_show_fdinfo(struct seq_file *to, struct file *file)
+{
+	char *text = kmalloc(BVK_REASONS_SIZE, GFP_KERNEL), *rest = text, *line;
+
+	if (!text)
+		return;
+	bvk_reasons(file->private_data, text, BVK_REASONS_SIZE);
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			seq_printf(to, "reason:\t%s\n", line);
+	kfree(text);
+}
+
 /* A file without an object is one whose creation was cancelled. */
 static int vm_release(struct inode *inode, struct file *file)
 {
@@ -110,6 +125,7 @@ static const struct file_operations vm_fops = {
 	.unlocked_ioctl = vm_ioctl,
 	.compat_ioctl = vm_compat_ioctl,
 	.read = vm_read,
+	.show_fdinfo = vm_show_fdinfo,
 	.release = vm_release,
 	.llseek = noop_llseek,
 };

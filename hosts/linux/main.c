@@ -10,6 +10,7 @@
 #include <asm/fpu/types.h>
 
 #include "bv/vm.h"
+#include "hosts/linux/compat/compat.h"
 #include "hosts/linux/host.h"
 #include "hosts/linux/linux.h"
 
@@ -53,10 +54,7 @@ static void engine_resume(void)
 }
 
 /* The CPU that suspends and resumes the machine takes no part in hot-plug. */
-static struct syscore_ops syscore = {
-	.suspend = engine_suspend,
-	.resume = engine_resume,
-};
+BV_COMPAT_SYSCORE(engine_syscore, engine_suspend, engine_resume);
 
 /* A firmware or kernel that starts next must find the CPUs as it expects them. */
 static int engine_reboot(struct notifier_block *block, unsigned long what, void *unused)
@@ -76,7 +74,7 @@ static int cpus_on(void)
 	if (state < 0)
 		return state;
 	cpuhp_state = state;
-	register_syscore_ops(&syscore);
+	bv_compat_register_syscore(&engine_syscore);
 	register_reboot_notifier(&reboot_block);
 	return 0;
 }
@@ -84,7 +82,7 @@ static int cpus_on(void)
 static void cpus_off(void)
 {
 	unregister_reboot_notifier(&reboot_block);
-	unregister_syscore_ops(&syscore);
+	bv_compat_unregister_syscore(&engine_syscore);
 	cpuhp_remove_state(cpuhp_state);
 }
 

@@ -97,6 +97,25 @@ TEST(a_vms_statistics_outlive_its_other_files)
 	vmm_close(&vmm);
 }
 
+TEST(an_ended_vms_newest_reasons_stay_with_the_device)
+{
+	static char text[BVK_REASONS_SIZE];
+
+	vmm_open(&vmm, VMM_PLAIN);
+	for (u64 id = 100; id < 106; id++)
+		CHECK_EQ(fake_ioctl(vmm.vm, KVM_SET_BOOT_CPU_ID, id), -BV_EINVAL);
+	vmm_close(&vmm);
+	bvk_reasons(NULL, text, sizeof(text));
+	CHECK(!strstr(text, "id 101:"));
+	for (u64 id = 102; id < 106; id++) {
+		char words[64];
+
+		snprintf(words, sizeof(words),
+			 "a VM that ended: KVM_SET_BOOT_CPU_ID: id %llu:", id);
+		CHECK(strstr(text, words) != NULL);
+	}
+}
+
 /* ---- state ---- */
 
 TEST(registers_come_back_as_set)
