@@ -13,10 +13,10 @@
  *	                  '---> message ---^     IPIs ---^
  *
  * Locks, outermost first, all of them taken with interrupts off:
- *	pit->lock	the 8254. Never held while a line is set.
  *	ack_lock	the list of ack notifiers, held while they run; they may set lines.
  *	lock		routes, I/O APIC and the 8259 pair. Messages are delivered while it is held.
- *	map_lock	the map of destinations, for writing.
+ *	map_lock	the map of destinations, for writing; a leaf.
+ *	pit->lock	the 8254; a leaf, so not held while its line is set.
  *	lapic->timer_lock	one local APIC's timer; a leaf.
  * IRR and TMR take no lock: their words are changed atomically.
  */
@@ -166,6 +166,8 @@ bool bv_lapic_takes_extint(struct bv_vcpu *vcpu);
 u32 bv_lapic_reg_read(struct bv_lapic *lapic, u32 reg);
 
 /* lapic_access.c: the page and the MSRs */
+/* The bits of an LVT entry that can be set. */
+u32 bv_lapic_lvt_writable(enum apic_lvt lvt);
 enum bv_access_result bv_lapic_mmio_read(struct bv_vcpu *vcpu, u64 gpa, u32 bytes, void *data);
 enum bv_access_result bv_lapic_mmio_write(struct bv_vcpu *vcpu, u64 gpa, u32 bytes,
 					  const void *data);
@@ -237,6 +239,8 @@ void bv_lapic_send(struct bv_lapic *lapic, u64 icr);
 bool bv_lapic_ipi(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
 /* Requests a vector (16 to 255) here. Returns whether it was not yet requested. any. */
 bool bv_lapic_request(struct bv_lapic *lapic, u8 vector, bool level);
+/* The same by the owning vCPU, which is not in the guest now. */
+bool bv_lapic_request_own(struct bv_lapic *lapic, u8 vector);
 /* An interrupt source of the local vector table fires. any. */
 void bv_lapic_local(struct bv_lapic *lapic, enum apic_lvt lvt);
 void bv_lapic_error(struct bv_lapic *lapic, u32 error);

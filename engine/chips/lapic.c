@@ -41,13 +41,13 @@ static u32 lapic_x2apic_ldr(const struct bv_lapic *lapic)
 
 static void lapic_reset_vectors(struct bv_lapic *lapic)
 {
+	BV_WRITE_ONCE(lapic->irr_hint, false); /* invariant (3): before the words */
 	for (unsigned int i = 0; i < 4; i++) {
 		__atomic_store_n(&lapic->irr.word[i], 0, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&lapic->tmr.word[i], 0, __ATOMIC_SEQ_CST);
 		lapic->isr.word[i] = 0;
 	}
 	lapic->isr_top = -1;
-	BV_WRITE_ONCE(lapic->irr_hint, false);
 }
 
 void bv_lapic_reset(struct bv_lapic *lapic, bool init)

@@ -33,6 +33,11 @@ static const u32 lvt_writable[LVT_COUNT] = {
 	[LVT_ERROR] = LVT_VECTOR | LVT_MASKED,
 };
 
+u32 bv_lapic_lvt_writable(enum apic_lvt lvt)
+{
+	return lvt_writable[lvt];
+}
+
 static void lapic_write_lvt(struct bv_lapic *lapic, enum apic_lvt lvt, u32 value)
 {
 	value &= lvt_writable[lvt];
@@ -230,7 +235,10 @@ static enum bv_access_result x2apic_write(struct bv_lapic *lapic, u32 reg, u64 v
 		bv_lapic_send(lapic, lapic->icr);
 		break;
 	case APIC_SELF_IPI:
-		bv_lapic_send(lapic, TO_SELF << ICR_SHORTHAND_SHIFT | value);
+		if (value < 16)
+			bv_lapic_error(lapic, ESR_SEND_VECTOR);
+		else if (lapic_enabled(lapic))
+			bv_lapic_request_own(lapic, (u8)value);
 		break;
 	default:
 		lapic_write(lapic, reg, (u32)value);
@@ -314,6 +322,10 @@ enum bv_access_result bv_lapic_msr_write(struct bv_vcpu *vcpu, u32 index, u64 va
 {
 	struct bv_lapic *lapic = vcpu_lapic(vcpu);
 
+	if (bv_likely(index == MSR_X2APIC_EOI && !value && lapic_x2apic(lapic))) {
+		bv_lapic_eoi(lapic);
+		return BV_ACCESS_DONE;
+	}
 	if (index - MSR_X2APIC_FIRST <= MSR_X2APIC_LAST - MSR_X2APIC_FIRST)
 		return x2apic_write(lapic, (index - MSR_X2APIC_FIRST) << 4, value);
 	if (index == MSR_TSC_DEADLINE && !vcpu->caps.tsc_deadline && !host)

@@ -30,6 +30,14 @@ bool bv_lapic_request(struct bv_lapic *lapic, u8 vector, bool level)
 	return true;
 }
 
+bool bv_lapic_request_own(struct bv_lapic *lapic, u8 vector)
+{
+	if (!lapic_set_irr(lapic, vector, false))
+		return false;
+	bv_vcpu_request(lapic->vcpu, BV_REQ_EVENT);
+	return true;
+}
+
 void bv_lapic_error(struct bv_lapic *lapic, u32 error)
 {
 	u32 lvt = BV_READ_ONCE(lapic->lvt[LVT_ERROR]);
@@ -346,26 +354,46 @@ static void icr_message(struct apic_message *message, u32 low, u32 dest)
 	};
 }
 
+/*
+ * The usual case, done quickly: an edge-triggered vector for one local APIC by its ID. One word of
+ * the map says whose it is; where it names nobody, or several, or is just being written, the long
+ * way finds out.
+ */
+static bool icr_send_one(struct bv_lapic *lapic, u32 low, u32 dest)
+{
+	struct bv_lapic *target;
+	u64 targets;
+
+	if (low & (ICR_MODE | ICR_LOGICAL | ICR_SHORTHAND | ICR_LEVEL) || (low & 0xff) < 16 ||
+	    dest >= XAPIC_BROADCAST)
+		return false;
+	targets = BV_READ_ONCE(lapic->chips->map.physical[dest]);
+	if (!targets || targets & (targets - 1))
+		return false;
+	target = lapic_at(lapic->chips, (u32)__builtin_ctzll(targets));
+	if (!target)
+		return false;
+	if (target != lapic)
+		lapic_accept_vector(target, (u8)low, false);
+	else if (lapic_enabled(lapic))
+		bv_lapic_request_own(lapic, (u8)low);
+	return true;
+}
+
 void bv_lapic_send(struct bv_lapic *lapic, u64 icr)
 {
 	u32 low = (u32)icr;
 	u32 dest = lapic_x2apic(lapic) ? (u32)(icr >> 32) : (u32)(icr >> 56);
 	struct apic_message message;
-	u64 targets;
 
+	if (bv_likely(icr_send_one(lapic, low, dest)))
+		return;
 	icr_message(&message, low, dest);
 	if (message.mode <= MODE_LOWEST && message.vector < 16) {
 		bv_lapic_error(lapic, ESR_SEND_VECTOR);
 		return;
 	}
-	targets = icr_targets(lapic, low, &message);
-	/* To itself: the vCPU is not in the guest and needs no waking. */
-	if (targets == BV_BIT(lapic->vcpu->index) && message.mode == MODE_FIXED && !message.level) {
-		if (lapic_enabled(lapic) && lapic_set_irr(lapic, message.vector, false))
-			bv_vcpu_request(lapic->vcpu, BV_REQ_EVENT);
-		return;
-	}
-	deliver_to(lapic->chips, targets, &message);
+	deliver_to(lapic->chips, icr_targets(lapic, low, &message), &message);
 }
 
 bool bv_lapic_ipi(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low)

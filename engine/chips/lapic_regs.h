@@ -109,6 +109,7 @@ enum apic_shorthand {
 #define MSR_APIC_BASE 0x1bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC_FIRST 0x800u
+#define MSR_X2APIC_EOI (MSR_X2APIC_FIRST + (APIC_EOI >> 4))
 #define MSR_X2APIC_LAST 0x8ffu
 
 #define APIC_BASE_BSP BV_BIT(8)

@@ -52,6 +52,11 @@ static void state_vectors(const struct bv_lapic_state *state, u32 reg, struct ap
 	}
 }
 
+static u32 state_lvt(const struct bv_lapic_state *state, enum apic_lvt lvt)
+{
+	return state_value(state, APIC_LVT_FIRST + 16 * lvt) & bv_lapic_lvt_writable(lvt);
+}
+
 static void state_set_ids(struct bv_lapic *lapic, const struct bv_lapic_state *state)
 {
 	/* In x2APIC mode both IDs are fixed. */
@@ -93,12 +98,11 @@ int bv_lapic_set(struct bv_vcpu *vcpu, const struct bv_lapic_state *state)
 	lapic->esr = state_value(state, APIC_ESR);
 	lapic->icr = state_value(state, APIC_ICR) | (u64)state_value(state, APIC_ICR2) << 32;
 	for (u32 i = LVT_TIMER + 1; i < LVT_COUNT; i++)
-		BV_WRITE_ONCE(lapic->lvt[i], state_value(state, APIC_LVT_FIRST + 16 * i));
+		BV_WRITE_ONCE(lapic->lvt[i], state_lvt(state, i));
 	/* Not by bv_lapic_set_spiv: LVT entries are what the state says. */
 	BV_WRITE_ONCE(lapic->spiv, state_value(state, APIC_SPIV));
-	bv_lapic_timer_restore(lapic, state_value(state, APIC_LVT_FIRST),
-			       state_value(state, APIC_TDCR), state_value(state, APIC_TMICT),
-			       state_value(state, APIC_TMCCT));
+	bv_lapic_timer_restore(lapic, state_lvt(state, LVT_TIMER), state_value(state, APIC_TDCR),
+			       state_value(state, APIC_TMICT), state_value(state, APIC_TMCCT));
 	bv_lapic_update_ppr(lapic);
 	bv_vcpu_request(vcpu, BV_REQ_EVENT);
 	return 0;

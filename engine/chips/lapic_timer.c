@@ -62,8 +62,22 @@ static void timer_next_period(struct bv_lapic *lapic, u64 now)
 	bv_host_timer_set(&lapic->timer, lapic->due_ns);
 }
 
-/* Looks at the armed timer: fires if it is due, else has the host call again in time. */
-static void timer_check_locked(struct bv_lapic *lapic)
+/* The owning vCPU needs not be woken to see it. */
+static void timer_interrupt(struct bv_lapic *lapic, bool own)
+{
+	u32 lvt = BV_READ_ONCE(lapic->lvt[LVT_TIMER]);
+
+	if (!own || lvt & LVT_MASKED || (lvt & LVT_VECTOR) < 16 || !lapic_present(lapic))
+		bv_lapic_local(lapic, LVT_TIMER);
+	else
+		bv_lapic_request_own(lapic, lvt & LVT_VECTOR);
+}
+
+/*
+ * Looks at the armed timer: fires if it is due, else has the host call again in time. `own`: by
+ * the owning vCPU, or while it does not run.
+ */
+static void timer_check_locked(struct bv_lapic *lapic, bool own)
 {
 	u64 now = bv_host_ns();
 	u64 left = timer_left(lapic, now);
@@ -78,7 +92,7 @@ static void timer_check_locked(struct bv_lapic *lapic)
 		lapic->armed = false;
 		lapic->tsc_deadline = 0;
 	}
-	bv_lapic_local(lapic, LVT_TIMER);
+	timer_interrupt(lapic, own);
 }
 
 static void timer_fire(struct bv_timer *timer)
@@ -87,7 +101,7 @@ static void timer_fire(struct bv_timer *timer)
 	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
 
 	if (lapic->armed)
-		timer_check_locked(lapic);
+		timer_check_locked(lapic, false);
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
 }
 
@@ -175,7 +189,7 @@ static u32 timer_count_locked(struct bv_lapic *lapic)
 		return 0;
 	left = timer_left(lapic, bv_host_ns());
 	if (!left) {
-		timer_check_locked(lapic);
+		timer_check_locked(lapic, true);
 		left = lapic->armed ? timer_left(lapic, bv_host_ns()) : 0;
 	}
 	ticks = (left + (1u << shift) - 1) >> shift;
@@ -223,7 +237,7 @@ static void timer_start_deadline_locked(struct bv_lapic *lapic)
 {
 	lapic->armed = lapic->tsc_deadline != 0;
 	if (lapic->armed)
-		timer_check_locked(lapic);
+		timer_check_locked(lapic, true);
 }
 
 void bv_lapic_timer_set_deadline(struct bv_lapic *lapic, u64 deadline, bool host)
@@ -284,6 +298,6 @@ void bv_lapic_tsc_changed(struct bv_vcpu *vcpu)
 	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
 
 	if (lapic->armed && timer_mode(lapic->lvt[LVT_TIMER]) == TIMER_TSC_DEADLINE)
-		timer_check_locked(lapic);
+		timer_check_locked(lapic, true);
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
 }

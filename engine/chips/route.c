@@ -359,8 +359,11 @@ static void notifiers_changed(struct bv_chips *chips)
 void bv_irq_ack_notifier_add(struct bv_vm *vm, struct bv_ack_notifier *notifier)
 {
 	struct bv_chips *chips = vm_chips(vm);
-	u64 flags = bv_host_spin_lock_irq(&chips->ack_lock);
+	u64 flags;
 
+	if (!chips)
+		return;
+	flags = bv_host_spin_lock_irq(&chips->ack_lock);
 	notifier->next = chips->notifiers;
 	chips->notifiers = notifier;
 	notifiers_changed(chips);
@@ -370,9 +373,13 @@ void bv_irq_ack_notifier_add(struct bv_vm *vm, struct bv_ack_notifier *notifier)
 void bv_irq_ack_notifier_del(struct bv_vm *vm, struct bv_ack_notifier *notifier)
 {
 	struct bv_chips *chips = vm_chips(vm);
-	u64 flags = bv_host_spin_lock_irq(&chips->ack_lock);
-	struct bv_ack_notifier **at = &chips->notifiers;
+	struct bv_ack_notifier **at;
+	u64 flags;
 
+	if (!chips)
+		return;
+	flags = bv_host_spin_lock_irq(&chips->ack_lock);
+	at = &chips->notifiers;
 	while (*at && *at != notifier)
 		at = &(*at)->next;
 	if (*at)

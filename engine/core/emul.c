@@ -44,29 +44,24 @@ static void walk_setup(struct bv_vcpu *vcpu, struct bv_walk *walk, unsigned int 
 	walk->pkru = vcpu->pkru;
 	walk->cpl = cpl;
 	walk->phys_bits = vcpu->caps.phys_bits;
+	walk->peek = false;
+	walk->pdpte = NULL;
 	walk->ops = &walk_ops;
 	walk->owner = vcpu;
 }
 
-bool bv_gva_to_gpa(struct bv_vcpu *vcpu, u64 gva, u32 access, unsigned int cpl, u64 *gpa, struct bv_fault *fault)
-{
-	struct bv_walk walk;
-	(void)fault;
-
-	walk_setup(vcpu, &walk, cpl);
-	return bv_walk(&walk, gva, access, gpa);
-}
-
 int bv_vcpu_translate(struct bv_vcpu *vcpu, u64 gva, u64 *gpa, bool *writable, bool *user)
 {
-	struct bv_fault fault;
+	struct bv_walk walk;
 	bool found;
 
 	bv_host_rwsem_read(&vcpu->vm->mem_lock);
-	found = bv_gva_to_gpa(vcpu, gva, 0, 0, gpa, &fault);
+	walk_setup(vcpu, &walk, 0);
+	walk.peek = true;
+	found = bv_walk(&walk, gva, 0, gpa);
 	bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
-	*writable = true;
-	*user = false;
+	*writable = walk.writable;
+	*user = walk.user;
 	return found ? 0 : -BV_ENOENT;
 }
 
@@ -74,18 +69,19 @@ unsigned int bv_code_read(struct bv_vcpu *vcpu, u8 *bytes, unsigned int count)
 {
 	const struct bv_seg *cs = &vcpu->state.seg[BV_SEG_CS];
 	unsigned int done = 0;
-	struct bv_fault fault;
+	struct bv_walk walk;
 	u64 linear, gpa;
 
 	bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS) | BV_ST_SEG(BV_SEG_SS) | BV_ST_CR);
 	linear = cs->base + vcpu->gprs.rip;
 	if (!(cs->attr & BV_SEG_L))
 		linear = (u32)linear;
+	walk_setup(vcpu, &walk, bv_vcpu_cpl(vcpu));
 	while (done < count) {
 		unsigned int room = BV_PAGE_SIZE - ((linear + done) & ~BV_PAGE_MASK);
 		unsigned int part = count - done < room ? count - done : room;
 
-		if (!bv_gva_to_gpa(vcpu, linear + done, BV_ACCESS_FETCH, bv_vcpu_cpl(vcpu), &gpa, &fault) ||
+		if (!bv_walk(&walk, linear + done, BV_ACCESS_FETCH, &gpa) ||
 		    bv_mem_read_locked(vcpu->vm, vcpu, gpa, bytes + done, part))
 			break;
 		done += part;

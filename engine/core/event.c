@@ -117,19 +117,25 @@ void bv_vcpu_sipi_signal(struct bv_vcpu *vcpu, u8 vector)
 
 /* ---- what can be delivered now ---- */
 
+/* With local APICs in the engine and the 8259 in the front, LINT0 decides. */
+bool bv_event_front_irq_taken(struct bv_vcpu *vcpu)
+{
+	return !vcpu->vm->intc || vcpu->vm->intc->takes_extint(vcpu);
+}
+
 static int irq_pending(struct bv_vcpu *vcpu)
 {
-	if (vcpu->vm->intc)
-		return vcpu->vm->intc->pending(vcpu);
-	return vcpu->front_irq;
+	if (vcpu->front_irq >= 0 && bv_event_front_irq_taken(vcpu))
+		return vcpu->front_irq;
+	return vcpu->vm->intc ? vcpu->vm->intc->pending(vcpu) : -1;
 }
 
 static int irq_take(struct bv_vcpu *vcpu)
 {
 	int vector = vcpu->front_irq;
 
-	if (vcpu->vm->intc)
-		return vcpu->vm->intc->take(vcpu);
+	if (vector < 0 || !bv_event_front_irq_taken(vcpu))
+		return vcpu->vm->intc ? vcpu->vm->intc->take(vcpu) : -1;
 	vcpu->front_irq = -1;
 	return vector;
 }
@@ -262,7 +268,8 @@ static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 {
 	const struct bv_events *events = &vcpu->events;
 	struct bv_wishes wishes = vcpu->wishes;
-	bool irq_waits = irq_pending(vcpu) >= 0 || vcpu->run->irq_window_wanted;
+	bool irq_waits = irq_pending(vcpu) >= 0 ||
+			 (vcpu->run->irq_window_wanted && bv_event_front_irq_taken(vcpu));
 
 	wishes.irq_window = irq_waits && !vcpu->debug.block_irq;
 	wishes.nmi_window = events->nmi.masked && !vcpu->nmi_iret;

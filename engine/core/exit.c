@@ -376,8 +376,27 @@ static enum bv_exit_next exit_triple_fault(struct bv_vcpu *vcpu)
 	return BV_NEXT_GUEST;
 }
 
+/* A MOV to CR3 or CR4 is at RIP. */
+static bool at_control_move(struct bv_vcpu *vcpu)
+{
+	u8 bytes[15];
+	unsigned int count = bv_code_read(vcpu, bytes, sizeof(bytes)), at = 0;
+
+	while (at < count && is_prefix(bytes[at], true))
+		at++;
+	if (at + 3 > count || bytes[at] != 0x0f || bytes[at + 1] != 0x22)
+		return false;
+	return (bytes[at + 2] >> 3 & 7) == 3 || (bytes[at + 2] >> 3 & 7) == 4;
+}
+
+/*
+ * One emulator of AMD-V ends the guest's run with this code where a processor raises #GP: at a MOV of reserved bits to CR3 or CR4. The
+ * instruction is emulated then, with its #GP; if it was not the cause, the next entry fails without it.
+ */
 static enum bv_exit_next exit_entry_failed(struct bv_vcpu *vcpu)
 {
+	if (at_control_move(vcpu))
+		return bv_emulate(vcpu, ~0ull);
 	vcpu->run->reason = BV_RUN_ENTRY_FAILED;
 	vcpu->run->fail_code = vcpu->exit.raw.code;
 	bv_refuse(&vcpu->vm->why, BV_EIO, "vCPU %u: the processor refused its state at rip %#llx", vcpu->index,
@@ -433,7 +452,7 @@ static const struct {
 	[BV_EXIT_UNDEFINED] = { exit_ud, false },
 	[BV_EXIT_TRIPLE_FAULT] = { exit_triple_fault, false },
 	[BV_EXIT_INIT] = { exit_host, false },
-	[BV_EXIT_ENTRY_FAILED] = { exit_entry_failed, false },
+	[BV_EXIT_ENTRY_FAILED] = { exit_entry_failed, true },
 	[BV_EXIT_UNKNOWN] = { exit_unknown, false },
 };
 

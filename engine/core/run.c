@@ -237,6 +237,6 @@ bool bv_vcpu_irq_open(struct bv_vcpu *vcpu)
 {
 	const struct bv_events *events = &vcpu->events;
 
-	return bv_event_irq_allowed(vcpu) && vcpu->front_irq < 0 && !events->interrupt.injected &&
+	return bv_event_irq_allowed(vcpu) && bv_event_front_irq_taken(vcpu) && vcpu->front_irq < 0 && !events->interrupt.injected &&
 	       !events->exception.injected && !events->exception.pending && !events->nmi.injected;
 }

@@ -249,6 +249,8 @@ void bv_event_exited(struct bv_vcpu *vcpu);
 bool bv_event_wakes(struct bv_vcpu *vcpu);
 /* Whether an interrupt could be delivered at this instruction boundary. */
 bool bv_event_irq_allowed(struct bv_vcpu *vcpu);
+/* Whether an interrupt that the front gives (bv_vcpu_interrupt) is taken at all. */
+bool bv_event_front_irq_taken(struct bv_vcpu *vcpu);
 /* The NMI handler's IRET is about to be executed. */
 void bv_event_iret(struct bv_vcpu *vcpu);
 /* #DB came: true if it was for us alone. */
@@ -275,8 +277,6 @@ enum bv_exit_next bv_fault_nested(struct bv_vcpu *vcpu);
 enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa);
 /* Copies up to `count` bytes of code at RIP; returns how many, 0: none (a fault may be raised by running on). */
 unsigned int bv_code_read(struct bv_vcpu *vcpu, u8 *bytes, unsigned int count);
-/* Guest virtual to guest physical with the current state. */
-bool bv_gva_to_gpa(struct bv_vcpu *vcpu, u64 gva, u32 access, unsigned int cpl, u64 *gpa, struct bv_fault *fault);
 /* Goes on with what waited for user space. NEXT_GUEST: finished. */
 enum bv_exit_next bv_wait_finish(struct bv_vcpu *vcpu);
 

@@ -208,7 +208,7 @@ static void bv_insn_group(struct bv_insn *insn)
 		group = BV_GROUP_7R;
 	row = &bv_opcode_groups[group][(insn->modrm >> 3) & 7];
 	insn->row.op = row->op;
-	insn->row.flags |= row->flags;
+	insn->row.flags = (insn->row.flags & ~(u32)BV_OPF_GROUP) | row->flags;
 	if (row->dst)
 		insn->row.dst = row->dst;
 	if (row->src)
@@ -441,7 +441,8 @@ static enum bv_decode_rc bv_insn_verdict(const struct bv_insn *insn)
 	if (insn->row.op == BV_OP_UNKNOWN)
 		return BV_DECODE_UNKNOWN;
 	if (insn->code == BV_CODE64 ? flags & BV_OPF_NO64 : flags & BV_OPF_ONLY64)
-		return BV_DECODE_INVALID;
+		/* 62 begins the encodings of AVX-512 there */
+		return insn->row.op == BV_OP_BOUND ? BV_DECODE_UNKNOWN : BV_DECODE_INVALID;
 	if (insn->mod == 3 ? flags & BV_OPF_MEMORY : flags & BV_OPF_REGISTER)
 		return BV_DECODE_INVALID;
 	if ((flags & BV_OPF_SPECIAL) && !bv_insn_has_register(insn))

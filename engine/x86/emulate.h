@@ -47,8 +47,10 @@ enum bv_fpu_word {
  * BV_EMUL_FAULT it has filled in emul->fault (bv_emul_raise() and its kin do both). An operation must not change
  * emul->gpr, .rip, .rflags.
  *
- * An access may cross a page boundary: it must not have changed memory if it then fails. The linear address
- * is checked by the emulator for segmentation and canonical form, by the operation for paging.
+ * An access may cross a page boundary: it must not have changed memory if it then fails. Of an access that lies
+ * half in memory and half in a device the device's half comes first: if that waits, the next run must find memory as
+ * this one did. The linear address is checked by the emulator for segmentation and canonical form, by the operation
+ * for paging.
  *
  * NULL is allowed where "optional" stands: instructions that need it are BV_EMUL_UNHANDLED.
  */

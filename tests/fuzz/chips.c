@@ -337,21 +337,28 @@ static void check_cpu(struct bv_vcpu *cpu)
 	MUST(!fake_irqs_off());
 }
 
-/* Every CPU takes and ends what it is offered; no guest loops for ever in that but by a level that stays high. */
+/* With all lines low, a CPU that takes and ends what it is offered comes to an end. */
 static void settle(void)
 {
-	struct input none = { NULL, NULL };
+	u32 rounds = 0;
+	bool busy;
 
 	for (u32 gsi = 0; gsi < 32; gsi++)
 		for (u32 source = 0; source < 4; source++)
 			bv_irq_line(world.vm, gsi, source, false);
-	for (u32 i = 0; i < 256 * CPUS; i++)
-		for (u32 c = 0; c < CPUS; c++) {
-			world.vm->intc->take(world.cpu[c]);
-			none.at = none.end = &(u8){ (u8)c };
-			none.end++;
-			do_eoi(&none);
+	do {
+		busy = false;
+		for (u32 i = 0; i < CPUS; i++) {
+			u8 byte = (u8)i;
+			struct input input = { &byte, &byte + 1 };
+
+			bus_access(world.cpu[i], BV_BUS_PORT, 0xa0, 1, true, 0x20);
+			bus_access(world.cpu[i], BV_BUS_PORT, 0x20, 1, true, 0x20);
+			busy |= world.vm->intc->take(world.cpu[i]) >= 0;
+			do_eoi(&input);
 		}
+	} while (busy && ++rounds < 100000);
+	MUST(!busy);
 }
 
 static void world_make(u8 kind)

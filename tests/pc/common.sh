@@ -21,7 +21,7 @@ die() {
 # DIR. Does nothing where DIR exists. Others who want the same DIR wait; a build that fails or is
 # killed leaves no DIR.
 pc_once() {
-	local dir=$1 lock began
+	local dir=$1 lock began status
 	shift
 	[[ -d $dir ]] && return
 	mkdir -p "$(dirname "$dir")"
@@ -31,10 +31,18 @@ pc_once() {
 		began=$SECONDS
 		rm -rf "$dir.part"
 		mkdir "$dir.part"
-		"$@" "$dir.part" >"$dir.log" 2>&1 {lock}>&- || {
+		set +e # in an "or" list, errors inside of the command would go by unnoticed
+		(
+			set -e
+			"$@" "$dir.part"
+		) >"$dir.log" 2>&1 {lock}>&-
+		status=$?
+		set -e
+		if [[ $status != 0 ]]; then
+			rm -rf "$dir.part"
 			tail -n 20 "$dir.log" >&2
 			die "building ${dir#"$pc_cache/"} failed; all of its log is $dir.log"
-		}
+		fi
 		mv "$dir.part" "$dir"
 		say "built ${dir#"$pc_cache/"} in $((SECONDS - began)) s"
 	fi
@@ -45,7 +53,7 @@ pc_once() {
 pc_key() {
 	local thing
 	for thing in "$@"; do
-		if [[ -f $thing ]]; then cat "$thing"; else echo "$thing"; fi
+		if [[ -f $thing ]]; then grep -av '^[[:space:]]*#' "$thing"; else echo "$thing"; fi
 	done | sha256sum | cut -c1-12
 }
 

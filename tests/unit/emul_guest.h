@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "x86/bytes.h"
 #include "x86/emulate.h"
 
 #define GUEST_DEVICE_EVENTS 64
@@ -43,6 +44,7 @@ struct guest {
 	unsigned int halts, flushes, exits;
 	bool vec_used;
 	bool cmpxchg_fails; /* as if another CPU had been faster */
+	bool at_once; /* the device answers within the run */
 };
 
 static struct guest *guest_of(struct bv_emul *emul)
@@ -118,15 +120,21 @@ static enum bv_emul_rc guest_device(struct guest *guest, enum bv_io_kind kind, u
 	case BV_IOREPLAY_DONE:
 		return BV_EMUL_DONE;
 	case BV_IOREPLAY_NEW:
-		return BV_EMUL_IO;
+		if (!guest->at_once)
+			return BV_EMUL_IO;
+		guest_device_answer(guest);
+		if (kind == BV_IO_MMIO_READ || kind == BV_IO_PORT_READ)
+			memcpy(data, guest->replay.bytes + guest->replay.used - size * count,
+			       size * count);
+		return BV_EMUL_DONE;
 	default:
 		return BV_EMUL_UNHANDLED;
 	}
 }
 
-/* Device memory in pieces of up to eight bytes, the rest byte by byte. */
-static enum bv_emul_rc guest_access(struct guest *guest, u64 linear, u8 *buffer, unsigned int size,
-				    bool write)
+/* Those parts of an access that are memory, byte by byte, or those that are the device, in pieces of up to eight. */
+static enum bv_emul_rc guest_access_part(struct guest *guest, u64 linear, u8 *buffer,
+					 unsigned int size, bool write, bool device)
 {
 	enum bv_emul_rc rc;
 
@@ -137,10 +145,14 @@ static enum bv_emul_rc guest_access(struct guest *guest, u64 linear, u8 *buffer,
 			part = size > 8 ? 8 : size;
 			if (!guest_in_device(guest, linear + part - 1))
 				part = (unsigned int)(guest->device + BV_PAGE_SIZE - linear);
-			rc = guest_device(guest, write ? BV_IO_MMIO_WRITE : BV_IO_MMIO_READ, linear,
-					  part, 1, buffer);
+			rc = !device ?
+				     BV_EMUL_DONE :
+				     guest_device(guest, write ? BV_IO_MMIO_WRITE : BV_IO_MMIO_READ,
+						  linear, part, 1, buffer);
 			if (rc)
 				return rc;
+		} else if (device) {
+			part = 1;
 		} else if (write) {
 			guest->memory[linear - guest->base] = *buffer;
 		} else {
@@ -151,6 +163,18 @@ static enum bv_emul_rc guest_access(struct guest *guest, u64 linear, u8 *buffer,
 		size -= part;
 	}
 	return BV_EMUL_DONE;
+}
+
+/*
+ * The device comes first: if it makes the instruction wait, memory must not have changed, or the next run would
+ * read what this one has written.
+ */
+static enum bv_emul_rc guest_access(struct guest *guest, u64 linear, u8 *buffer, unsigned int size,
+				    bool write)
+{
+	enum bv_emul_rc rc = guest_access_part(guest, linear, buffer, size, write, true);
+
+	return rc ? rc : guest_access_part(guest, linear, buffer, size, write, false);
 }
 
 static enum bv_emul_rc guest_fetch(struct bv_emul *emul, u64 linear, void *buffer,
