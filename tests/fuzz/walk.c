@@ -73,11 +73,22 @@ static void fill(const struct input *input, size_t count)
 	}
 }
 
+/*
+ * In PAE mode the first level's entries have no accessed bit: one that is also an entry of another
+ * level becomes invalid when that is marked. Tables that lie over each other so are left out.
+ */
+static bool is_pae(const struct bv_walk *walk)
+{
+	return (walk->cr4 & BV_CR4_PAE) && !(walk->efer & BV_EFER_LMA);
+}
+
 static void check_again(struct bv_walk *walk, const struct input *input, u64 first)
 {
 	u64 gpa = 0;
 
 	changes = 0;
+	if (is_pae(walk) && !bv_walk(walk, input->gva, input->access, &gpa))
+		return;
 	REQUIRE(bv_walk(walk, input->gva, input->access, &gpa) && gpa == first && !changes);
 	walk->peek = true;
 	REQUIRE(bv_walk(walk, input->gva, input->access, &gpa) && gpa == first && !changes);
