@@ -530,6 +530,24 @@ static void channel_save(const struct pit_channel *channel, struct bv_pit_channe
 		state->load_ns += bv_host_ns() - channel->stop_ns;
 }
 
+/*
+ * When a restored counter was loaded, by this host's clock: it may have been before the host
+ * started (then only the phase matters), but never after now.
+ */
+static u64 channel_load_time(const struct bv_pit_channel_state *state)
+{
+	u64 now = bv_host_ns();
+	u64 elapsed = now - state->load_ns;
+
+	if ((s64)elapsed < 0)
+		return now;
+	if (elapsed <= now)
+		return state->load_ns;
+	if (state->mode != 2 && state->mode != 3)
+		return 0;
+	return now - elapsed % pit_ns(state->count ? state->count : 65536);
+}
+
 static void channel_restore(struct pit_channel *channel, const struct bv_pit_channel_state *state)
 {
 	*channel = (struct pit_channel){
@@ -545,7 +563,7 @@ static void channel_restore(struct pit_channel *channel, const struct bv_pit_cha
 		.mode = state->mode,
 		.bcd = state->bcd,
 		.gate = state->gate,
-		.load_ns = state->load_ns,
+		.load_ns = channel_load_time(state),
 	};
 	if (!channel->gate && mode_gated(channel->mode))
 		channel->stop_ns = bv_host_ns();

@@ -2,8 +2,8 @@
 /*
  * The opcode maps. See opcodes.h for the columns; the decoder is the only reader.
  *
- * A row that is absent is BV_OP_UNKNOWN without operands: the decoder cannot tell its length, and the emulator
- * hands it back as not performed.
+ * A row that is absent is BV_OP_UNKNOWN without operands: the decoder cannot tell its length, and
+ * the emulator hands it back as not performed.
  */
 #include "data/opcodes.h"
 
@@ -446,7 +446,7 @@ const struct bv_opcode bv_opcode_groups[BV_GROUP_COUNT][8] = {
 		ROW(BV_OP_SMSW, Ew_Rv, None, BV_IMM_NONE, BV_OPF_NO_READ | BV_OPF_UMIP),
 		PLAIN(BV_OP_UNKNOWN),
 		ROW(BV_OP_LMSW, None, Ew, BV_IMM_NONE, BV_OPF_CPL0),
-		PLAIN(BV_OP_SWAPGS), /* F8; F9 is RDTSCP, the others are not known: the operation looks */
+		PLAIN(BV_OP_SWAPGS), /* F8; F9 is RDTSCP: the operation looks */
 	},
 	[BV_GROUP_8] = {
 		INVALID, INVALID, INVALID, INVALID,

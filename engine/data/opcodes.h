@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The instruction set as tables: one row an opcode, with the operation, where its operands come from, and what
- * the decoder and the emulator have to know before they start. The tables hold no code; engine/x86/decode.c
- * reads them, engine/x86/emulate.c acts on the operation.
+ * The instruction set as tables: one row an opcode, with the operation, where its operands come
+ * from, and what the decoder and the emulator have to know before they start. The tables hold no
+ * code; engine/x86/decode.c reads them, engine/x86/emulate.c acts on the operation.
  *
- * Source: AMD64 Architecture Programmer's Manual, volume 3, appendix A (opcode and operand encodings). The
- * letters in comments (Ev, Gb, Iz…) are that appendix's.
+ * Source: AMD64 Architecture Programmer's Manual, volume 3, appendix A (opcode and operand
+ * encodings). The letters in comments (Ev, Gb, Iz…) are that appendix's.
  */
 #ifndef BV_DATA_OPCODES_H
 #define BV_DATA_OPCODES_H
 
 #include "bv/types.h"
 
-/* The first three runs of eight are in the order of the ModRM.reg field that selects them in a group. */
+/*
+ * The first three runs of eight are in the order of the ModRM.reg field that selects them in a
+ * group.
+ */
 enum bv_operation {
 	BV_OP_UNKNOWN, /* an instruction that the emulator does not perform */
 	BV_OP_UD, /* not an instruction: #UD */
@@ -261,10 +264,13 @@ enum bv_opcode_flag {
 	BV_OPF_VEX_3 = 1 << 28, /* VEX.vvvv is a third operand; */
 	BV_OPF_VEX_3R = 1 << 29, /* only if ModRM names a register */
 
-	/* What the common path need not look at one by one. */
-	BV_OPF_CHECKS = BV_OPF_NO64 | BV_OPF_ONLY64 | BV_OPF_CPL0 | BV_OPF_PROTECTED |
-			BV_OPF_MEMORY | BV_OPF_REGISTER | BV_OPF_SSE | BV_OPF_MMX | BV_OPF_X87 |
-			BV_OPF_UMIP,
+	/* What the decoder's verdict depends on. */
+	BV_OPF_VERDICT =
+		BV_OPF_NO64 | BV_OPF_ONLY64 | BV_OPF_MEMORY | BV_OPF_REGISTER | BV_OPF_SPECIAL,
+
+	/* What the emulator's common path need not look at one by one. */
+	BV_OPF_CHECKS =
+		BV_OPF_CPL0 | BV_OPF_PROTECTED | BV_OPF_SSE | BV_OPF_MMX | BV_OPF_X87 | BV_OPF_UMIP,
 };
 
 struct bv_opcode {

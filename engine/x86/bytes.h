@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
-/* Copying and clearing of memory, by the compiler's own means: where it emits a call, each host has the callee. */
+/*
+ * Copying and clearing of memory, by the compiler's own means: where it emits a call, each host has
+ * the callee.
+ */
 #ifndef BV_X86_BYTES_H
 #define BV_X86_BYTES_H
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * The emulator's trunk: fetch, decode, check, read operands, perform, write back, commit. The families of
- * instructions are in emulate_*.c, the interface and its promises in emulate.h.
+ * The emulator's trunk: fetch, decode, check, read operands, perform, write back, commit. The
+ * families of instructions are in emulate_*.c, the interface and its promises in emulate.h.
  *
- * The order is that of the hardware as far as a guest can see it: #UD before #GP by privilege, that before
- * #NM, that before anything that memory raises. A run either reaches bv_emul_commit() or changes nothing.
+ * The order is that of the hardware as far as a guest can see it: #UD before #GP by privilege, that
+ * before #NM, that before anything that memory raises. A run either reaches bv_emul_commit() or
+ * changes nothing.
  */
 #include "x86/emulate_parts.h"
 
@@ -96,8 +97,13 @@ enum bv_emul_rc bv_emul_linear(struct bv_emul *emul, unsigned int seg, u64 offse
 			emul->ops->seg_get(emul, seg, &value);
 			*linear += value.base;
 		}
+		/*
+		 * the last byte needs a look only in another page: what is not canonical starts
+		 * there
+		 */
 		if (!bv_emul_canonical(emul, *linear) ||
-		    !bv_emul_canonical(emul, *linear + size - 1))
+		    ((*linear & (BV_PAGE_SIZE - 1)) + size > BV_PAGE_SIZE &&
+		     !bv_emul_canonical(emul, *linear + size - 1)))
 			return bv_emul_segment_fault(emul, seg);
 	} else {
 		rc = bv_emul_linear_legacy(emul, seg, offset, size, access, linear);
@@ -142,7 +148,10 @@ enum bv_emul_rc bv_emul_modrm(struct bv_emul *emul, unsigned int size, unsigned 
 
 /* --- fetch --- */
 
-/* Linear address of the code byte at RIP + ahead, and how many bytes the code segment has from there. */
+/*
+ * Linear address of the code byte at RIP + ahead, and how many bytes the code segment has from
+ * there.
+ */
 static enum bv_emul_rc bv_emul_code_linear(struct bv_emul *emul, unsigned int ahead, u64 *linear,
 					   unsigned int *room)
 {
@@ -191,12 +200,14 @@ enum bv_emul_rc bv_emul_decode(struct bv_emul *emul)
 	if (have > BV_INSN_MAX)
 		have = BV_INSN_MAX;
 	if (have)
-		decoded = bv_insn_decode(&emul->insn, emul->bytes, have, emul->code);
+		decoded = bv_insn_decode_again(&emul->insn, &emul->key, emul->bytes, have,
+					       emul->code);
 	while (decoded == BV_DECODE_SHORT) {
 		rc = bv_emul_fetch(emul, &have);
 		if (rc)
 			return rc;
-		decoded = bv_insn_decode(&emul->insn, emul->bytes, have, emul->code);
+		decoded = bv_insn_decode_again(&emul->insn, &emul->key, emul->bytes, have,
+					       emul->code);
 	}
 	switch (decoded) {
 	case BV_DECODE_OK:
@@ -280,7 +291,9 @@ static enum bv_emul_rc bv_operand_memory(struct bv_emul *emul, struct bv_emul_op
 	return rc;
 }
 
-/* Finds an operand, and reads it if asked to. .access is what will be done to it, if it is memory. */
+/*
+ * Finds an operand, and reads it if asked to. .access is what will be done to it, if it is memory.
+ */
 static enum bv_emul_rc bv_emul_operand(struct bv_emul *emul, struct bv_emul_operand *operand,
 				       u8 kind, bool read, unsigned int access)
 {
@@ -351,7 +364,7 @@ enum bv_emul_rc bv_emul_write_back(struct bv_emul *emul)
 		bv_emul_gpr_set(emul, dst->reg, dst->size, dst->value);
 		return BV_EMUL_DONE;
 	}
-	if (emul->insn.prefixes & BV_PREFIX_LOCK)
+	if (emul->locked)
 		return emul->ops->cmpxchg(emul, dst->linear, &dst->old, &dst->value, dst->size);
 	return emul->ops->write(emul, dst->linear, &dst->value, dst->size, BV_ACCESS_WRITE);
 }
@@ -534,8 +547,8 @@ static bv_emul_operation *const bv_emul_operations[BV_OP_COUNT] = {
 };
 
 /*
- * The point of no return: all that could fail has been done. RF is cleared by every instruction but IRET, which
- * loads it, and by the unfinished repetitions of a string instruction.
+ * The point of no return: all that could fail has been done. RF is cleared by every instruction but
+ * IRET, which loads it, and by the unfinished repetitions of a string instruction.
  */
 static void bv_emul_commit(struct bv_emul *emul)
 {
@@ -559,10 +572,34 @@ static void bv_emul_begin(struct bv_emul *emul)
 		bv_ioreplay_rewind(emul->replay);
 }
 
+/* The moves that most device accesses are, without the generality of operands. */
+static enum bv_emul_rc bv_emul_move(struct bv_emul *emul, const struct bv_mmio *move)
+{
+	const struct bv_insn *insn = &emul->insn;
+	u64 offset = bv_insn_address(insn, emul->gpr, emul->rip), linear, value = 0;
+	unsigned int access = move->write ? BV_ACCESS_WRITE : 0;
+	enum bv_emul_rc rc;
+
+	rc = bv_emul_linear(emul, insn->seg, offset, move->size, access, &linear);
+	if (rc)
+		return rc;
+	if (move->write) {
+		rc = emul->ops->write(emul, linear, &move->value, move->size, access);
+	} else {
+		rc = emul->ops->read(emul, linear, &value, move->size, access);
+		if (!rc)
+			bv_mmio_finish(move, emul->gpr, value);
+	}
+	if (!rc)
+		bv_emul_commit(emul);
+	return rc;
+}
+
 enum bv_emul_rc bv_emul_run(struct bv_emul *emul)
 {
 	struct bv_insn *insn = &emul->insn;
 	bv_emul_operation *operation;
+	struct bv_mmio move;
 	enum bv_emul_rc rc;
 
 	bv_emul_begin(emul);
@@ -570,12 +607,17 @@ enum bv_emul_rc bv_emul_run(struct bv_emul *emul)
 	if (rc)
 		return rc;
 	emul->next_rip = emul->rip + insn->len;
+	if (bv_insn_as_mmio(insn, emul->gpr, &move)) {
+		emul->one_access = true;
+		return bv_emul_move(emul, &move);
+	}
 	emul->one_access = bv_insn_one_access(insn);
 	if (insn->row.flags & BV_OPF_CHECKS) {
 		rc = bv_emul_check(emul);
 		if (rc)
 			return rc;
 	}
+	emul->locked = insn->prefixes & BV_PREFIX_LOCK;
 	rc = bv_emul_operands(emul);
 	if (rc)
 		return rc;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The emulator: performs one guest instruction on registers in an array, with everything else reached through a
- * table of operations. It is used where the hardware cannot go on by itself: accesses to memory that is a
- * device, string I/O, and intercepted instructions whose exit does not say enough.
+ * The emulator: performs one guest instruction on registers in an array, with everything else
+ * reached through a table of operations. It is used where the hardware cannot go on by itself:
+ * accesses to memory that is a device, string I/O, and intercepted instructions whose exit does not
+ * say enough.
  *
- * It is stateless. Registers, flags and RIP change only when an instruction (of a REP instruction: a repetition)
- * is complete; with any other outcome they are as before. An instruction that waits for a device in user space
- * is run again from its start; see ioreplay.h.
+ * It is stateless. Registers, flags and RIP change only when an instruction (of a REP instruction:
+ * a repetition) is complete; with any other outcome they are as before. An instruction that waits
+ * for a device in user space is run again from its start; see ioreplay.h.
  *
- * It does not see interrupts, breakpoints or single-step: .trap and .shadow tell the caller what to do.
+ * It does not see interrupts, breakpoints or single-step: .trap and .shadow tell the caller what to
+ * do.
  */
 #ifndef BV_X86_EMULATE_H
 #define BV_X86_EMULATE_H
@@ -21,9 +23,9 @@ enum bv_emul_rc {
 	BV_EMUL_DONE, /* performed: registers, flags and RIP are the new ones */
 	BV_EMUL_FAULT, /* .fault is to be injected; nothing else happened */
 	BV_EMUL_IO, /* a device's answer is awaited: ioreplay's pending entry */
-	BV_EMUL_AGAIN, /* memory changed under a locked access: enter the guest as if nothing had happened */
-	BV_EMUL_UNHANDLED, /* not performed: an instruction, or a case of one, that is not emulated */
-	BV_EMUL_STOP, /* an operation said so (the VM is dead, or the vCPU must leave): pass it on */
+	BV_EMUL_AGAIN, /* memory changed under a locked access: just enter the guest again */
+	BV_EMUL_UNHANDLED, /* not performed: it, or this case of it, is not emulated */
+	BV_EMUL_STOP, /* an operation said so: the VM is dead, or the vCPU must leave */
 };
 
 /* What an access is for; bits of the .access arguments. */
@@ -43,19 +45,22 @@ enum bv_fpu_word {
 };
 
 /*
- * How the emulator reaches the guest. Each returns BV_EMUL_DONE or what the emulator then returns itself; with
- * BV_EMUL_FAULT it has filled in emul->fault (bv_emul_raise() and its kin do both). An operation must not change
- * emul->gpr, .rip, .rflags.
+ * How the emulator reaches the guest. Each returns BV_EMUL_DONE or what the emulator then returns
+ * itself; with BV_EMUL_FAULT it has filled in emul->fault (bv_emul_raise() and its kin do both). An
+ * operation must not change emul->gpr, .rip, .rflags.
  *
- * An access may cross a page boundary: it must not have changed memory if it then fails. Of an access that lies
- * half in memory and half in a device the device's half comes first: if that waits, the next run must find memory as
- * this one did. The linear address is checked by the emulator for segmentation and canonical form, by the operation
- * for paging.
+ * An access may cross a page boundary: it must not have changed memory if it then fails. Of an
+ * access that lies half in memory and half in a device the device's half comes first: if that
+ * waits, the next run must find memory as this one did. The linear address is checked by the
+ * emulator for segmentation and canonical form, by the operation for paging.
  *
  * NULL is allowed where "optional" stands: instructions that need it are BV_EMUL_UNHANDLED.
  */
 struct bv_emul_ops {
-	/* Up to .size bytes of code, fewer only at the end of a page; the count in *got, at least 1. */
+	/*
+	 * Up to .size bytes of code, fewer only at the end of a page; the count in *got, at least
+	 * 1.
+	 */
 	enum bv_emul_rc (*fetch)(struct bv_emul *emul, u64 linear, void *buffer, unsigned int size,
 				 unsigned int *got);
 	/* .size from 1 to 64, for strings to BV_IOREPLAY_BYTES where .probe has said RAM */
@@ -63,7 +68,10 @@ struct bv_emul_ops {
 				unsigned int access);
 	enum bv_emul_rc (*write)(struct bv_emul *emul, u64 linear, const void *buffer,
 				 unsigned int size, unsigned int access);
-	/* Atomic, size 1, 2, 4, 8 or 16. BV_EMUL_AGAIN: memory was not as in .old. A device is just written. */
+	/*
+	 * Atomic, size 1, 2, 4, 8 or 16. BV_EMUL_AGAIN: memory was not as in .old. A device is just
+	 * written.
+	 */
 	enum bv_emul_rc (*cmpxchg)(struct bv_emul *emul, u64 linear, const void *old,
 				   const void *new, unsigned int size);
 	/* Would the access succeed, and is all of it RAM? Touches nothing. Within one page. */
@@ -96,8 +104,9 @@ struct bv_emul_ops {
 	enum bv_emul_rc (*cpuid)(struct bv_emul *emul, u32 regs[4]);
 
 	/*
-	 * Vector registers: the low .size bytes, 16 or 32. vec_set() with .zero_rest clears what is above them (VEX),
-	 * without keeps it. mmx_get() and mmx_set() raise a pending #MF, and mark the register in use. Optional.
+	 * Vector registers: the low .size bytes, 16 or 32. vec_set() with .zero_rest clears what is
+	 * above them (VEX), without keeps it. mmx_get() and mmx_set() raise a pending #MF, and mark
+	 * the register in use. Optional.
 	 */
 	enum bv_emul_rc (*vec_get)(struct bv_emul *emul, unsigned int reg, void *buffer,
 				   unsigned int size);
@@ -117,6 +126,7 @@ struct bv_emul_ops {
 	enum bv_emul_rc (*halt)(struct bv_emul *emul);
 };
 
+/* One a vCPU, zeroed once and then kept. */
 struct bv_emul {
 	/* Set up by the caller; .gpr is the vCPU's own array and is changed in place. */
 	u64 *gpr;
@@ -130,30 +140,34 @@ struct bv_emul {
 	const struct bv_emul_ops *ops;
 	void *owner; /* the caller's */
 	struct bv_ioreplay *replay; /* or NULL: emptied when the instruction is complete */
-	unsigned int
-		repeat_max; /* repetitions a run, 0 for the default; the rest is left for the next run */
+	unsigned int repeat_max; /* repetitions a run, or 0; the rest is left for the next */
 
 	/*
-	 * The instruction's bytes where the caller has them (decode assists), and how many; 0 otherwise. bv_emul_run()
-	 * fetches what is missing, and leaves 0 for the next instruction.
+	 * The instruction's bytes where the caller has them (decode assists), and how many; 0
+	 * otherwise. bv_emul_run() fetches what is missing, and leaves 0 for the next instruction.
 	 */
 	u8 bytes_count;
-	u8 bytes[BV_INSN_WINDOW];
+	u8 bytes[BV_INSN_WINDOW] __attribute__((aligned(8)));
 
-	/* Results. */
+	/* Results: after BV_EMUL_FAULT the first, after BV_EMUL_DONE the others. */
 	struct bv_fault fault;
-	bool shadow; /* after BV_EMUL_DONE: interrupts are held for one instruction (STI, MOV SS, POP SS) */
-	bool trap; /* after BV_EMUL_DONE: TF was set, #DB with DR6.BS is due */
-	bool repeats; /* after BV_EMUL_DONE: a REP instruction that is not finished, RIP still at it */
+	bool shadow; /* interrupts are held for one instruction: STI, MOV SS, POP SS */
+	bool trap; /* TF was set: #DB with DR6.BS is due */
+	bool repeats; /* a REP instruction that is not finished: RIP is still at it */
 
 	/*
-	 * For the operations, during the run: the instruction has one memory operand and no other data access, so
-	 * that the exit's guest physical address belongs to it. See bv_insn_one_access().
+	 * For the operations, during the run: the instruction has one memory operand and no other
+	 * data access, so that the exit's guest physical address belongs to it. See
+	 * bv_insn_one_access().
 	 */
 	bool one_access;
 
-	/* The instruction at hand. Private, but .insn may be looked at after a run. */
+	/*
+	 * The instruction at hand. Private, but .insn may be looked at after a run. Both last from
+	 * run to run.
+	 */
 	struct bv_insn insn;
+	struct bv_insn_key key;
 	struct bv_emul_operand {
 		u64 value;
 		u64 old; /* as it was read, for a locked write */
@@ -165,6 +179,7 @@ struct bv_emul {
 	u64 next_rip;
 	u64 flags; /* RFLAGS as they will be */
 	bool skip_write; /* the operation has written, or does not want to */
+	bool locked; /* writes to memory are compare and exchange */
 };
 
 /* Performs the instruction at .rip. */

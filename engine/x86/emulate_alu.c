@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * The emulator's arithmetic and logic, bit operations and moves. Operations here work on dst.value and src.value,
- * whose bits above the operand's size may hold anything; only what goes into flags is cut to size.
+ * The emulator's arithmetic and logic, bit operations and moves. Operations here work on dst.value
+ * and src.value, whose bits above the operand's size may hold anything; only what goes into flags
+ * is cut to size.
  */
 #include "x86/emulate_parts.h"
 
@@ -280,7 +281,9 @@ enum bv_emul_rc bv_op_ror(struct bv_emul *emul)
 	return BV_EMUL_DONE;
 }
 
-/* Rotating through carry by count is rotating count times; rare enough not to be clever about it. */
+/*
+ * Rotating through carry by count is rotating count times; rare enough not to be clever about it.
+ */
 enum bv_emul_rc bv_op_rcl(struct bv_emul *emul)
 {
 	unsigned int count = bv_shift_count(emul, emul->src.value);
@@ -327,8 +330,8 @@ static unsigned int bv_double_shift_count(const struct bv_emul *emul)
 }
 
 /*
- * With 16-bit operands a count above 16 is undefined. The value is what processors do: the rotated pair of
- * dst:src:dst moves on.
+ * With 16-bit operands a count above 16 is undefined. The value is what processors do: the rotated
+ * pair of dst:src:dst moves on.
  */
 enum bv_emul_rc bv_op_shld(struct bv_emul *emul)
 {
@@ -519,7 +522,7 @@ enum bv_emul_rc bv_op_xchg(struct bv_emul *emul)
 		return BV_EMUL_DONE;
 	}
 	emul->dst.value = emul->src.value;
-	emul->insn.prefixes |= emul->dst.memory ? BV_PREFIX_LOCK : 0;
+	emul->locked = true; /* by itself */
 	rc = bv_emul_write_back(emul);
 	if (!rc)
 		bv_emul_gpr_set(emul, emul->src.reg, emul->src.size, value);

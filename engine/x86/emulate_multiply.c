@@ -2,7 +2,8 @@
 /*
  * The emulator's multiplication, division and decimal adjustments.
  *
- * Multiplication leaves SF, ZF, AF and PF undefined, division all flags: they are left as they were.
+ * Multiplication leaves SF, ZF, AF and PF undefined, division all flags: they are left as they
+ * were.
  */
 #include "x86/emulate_parts.h"
 
@@ -88,8 +89,8 @@ enum bv_emul_rc bv_op_imul(struct bv_emul *emul)
 }
 
 /*
- * 128 by 64 bits; the quotient must fit, which .high < divisor ensures. In assembly because C has no such
- * operation short of a library call for 128 by 128.
+ * 128 by 64 bits; the quotient must fit, which .high < divisor ensures. In assembly because C has
+ * no such operation short of a library call for 128 by 128.
  */
 static u64 bv_divide_128(struct bv_wide dividend, u64 divisor, u64 *remainder)
 {
@@ -138,7 +139,10 @@ static struct bv_wide bv_wide_negate(struct bv_wide wide, unsigned int size)
 	return (struct bv_wide){ .low = low, .high = (~wide.high + !low) & mask };
 }
 
-/* Divides the magnitudes, then gives the results their signs: the remainder has that of the dividend. */
+/*
+ * Divides the magnitudes, then gives the results their signs: the remainder has that of the
+ * dividend.
+ */
 enum bv_emul_rc bv_op_idiv(struct bv_emul *emul)
 {
 	unsigned int size = emul->dst.size;

@@ -11,9 +11,10 @@
  *	emulate_system.c	control and debug registers, tables, MSRs, CPUID, HLT
  *	emulate_vector.c	SSE, AVX and MMX moves, a little x87
  *
- * An operation (bv_op_*) gets its operands in emul->dst and emul->src, leaves the result in dst.value, flags in
- * emul->flags and another RIP in emul->next_rip. It may change general registers only when nothing can fail any
- * more: if it has to write memory too, it calls bv_emul_write_back() first.
+ * An operation (bv_op_*) gets its operands in emul->dst and emul->src, leaves the result in
+ * dst.value, flags in emul->flags and another RIP in emul->next_rip. It may change general
+ * registers only when nothing can fail any more: if it has to write memory too, it calls
+ * bv_emul_write_back() first.
  */
 #ifndef BV_X86_EMULATE_PARTS_H
 #define BV_X86_EMULATE_PARTS_H

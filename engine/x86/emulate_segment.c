@@ -2,9 +2,10 @@
 /*
  * The emulator's segment registers, far transfers and descriptor instructions.
  *
- * What it does: real mode and virtual 8086 mode; in protected and long mode, loads of every segment register with
- * all checks, and far transfers within one privilege level. What it leaves to the hardware (BV_EMUL_UNHANDLED):
- * gates, task switches, and transfers between privilege levels. None of them has a reason to reach the emulator.
+ * What it does: real mode and virtual 8086 mode; in protected and long mode, loads of every segment
+ * register with all checks, and far transfers within one privilege level. What it leaves to the
+ * hardware (BV_EMUL_UNHANDLED): gates, task switches, and transfers between privilege levels. None
+ * of them has a reason to reach the emulator.
  *
  * Source: APM volume 2, 4.7 to 4.12 (descriptors and checks), volume 3 for the instructions.
  */
@@ -307,8 +308,8 @@ static bool bv_segment_good_code(const struct bv_emul *emul, const struct bv_seg
 }
 
 /*
- * Checks the target of a far transfer: afterwards .cs is what is to be loaded, and nothing can fail any more.
- * .back is true for returns, whose selector's RPL says the level to return to.
+ * Checks the target of a far transfer: afterwards .cs is what is to be loaded, and nothing can fail
+ * any more. .back is true for returns, whose selector's RPL says the level to return to.
  */
 static enum bv_emul_rc bv_far_check(struct bv_emul *emul, u16 sel, u64 offset, bool back,
 				    struct bv_seg *cs)
@@ -647,8 +648,8 @@ static void bv_inspection_result(struct bv_emul *emul, bool good)
 }
 
 /*
- * Reads the descriptor that an inspecting instruction asks about. *found is false for null selectors and those
- * outside the tables; only paging faults are raised.
+ * Reads the descriptor that an inspecting instruction asks about. *found is false for null
+ * selectors and those outside the tables; only paging faults are raised.
  */
 static enum bv_emul_rc bv_inspect(struct bv_emul *emul, struct bv_descriptor *descriptor,
 				  bool *found)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * The emulator's stack instructions and near transfers of control. What several pushes of one instruction write
- * is composed first and written as one, so that the instruction happens whole or not at all.
+ * The emulator's stack instructions and near transfers of control. What several pushes of one
+ * instruction write is composed first and written as one, so that the instruction happens whole or
+ * not at all.
  */
 #include "x86/emulate_parts.h"
 
@@ -175,22 +176,10 @@ enum bv_emul_rc bv_op_popf(struct bv_emul *emul)
 	return BV_EMUL_DONE;
 }
 
-/* Nesting levels above this need more than a cache line of frame pointers; no compiler makes them. */
+/*
+ * Nesting levels above this need more than a cache line of frame pointers; no compiler makes them.
+ */
 #define BV_ENTER_LEVELS 6
-
-/* Could the stack be written there? ENTER fails if not, at its frame or at the new top. */
-static enum bv_emul_rc bv_enter_check(struct bv_emul *emul, u64 rsp, unsigned int size)
-{
-	enum bv_emul_rc rc;
-	u64 linear;
-	bool ram;
-
-	rsp &= bv_size_mask(bv_emul_stack_size(emul));
-	rc = bv_emul_linear(emul, BV_SEG_SS, rsp, size, BV_ACCESS_WRITE | BV_ACCESS_UNITS, &linear);
-	if (rc || !emul->ops->probe || (linear & (BV_PAGE_SIZE - 1)) + size > BV_PAGE_SIZE)
-		return rc;
-	return emul->ops->probe(emul, linear, size, BV_ACCESS_WRITE, &ram);
-}
 
 enum bv_emul_rc bv_op_enter(struct bv_emul *emul)
 {
@@ -200,6 +189,7 @@ enum bv_emul_rc bv_op_enter(struct bv_emul *emul)
 	u64 rsp = frame - (slots - 1) * size - emul->insn.imm;
 	u8 slot[(BV_ENTER_LEVELS + 1) * 8];
 	enum bv_emul_rc rc = BV_EMUL_DONE;
+	u64 linear;
 
 	if (level > BV_ENTER_LEVELS)
 		return BV_EMUL_UNHANDLED;
@@ -212,10 +202,12 @@ enum bv_emul_rc bv_op_enter(struct bv_emul *emul)
 		return rc;
 	if (level)
 		bv_bytes_put(slot, frame, size);
-	for (unsigned int down = 0; !rc && down < slots; down++)
-		rc = bv_enter_check(emul, frame - down * size, size);
-	if (!rc)
-		rc = bv_enter_check(emul, rsp, size);
+	/*
+	 * whether the new top can be written is the next push's business, but its segment and
+	 * alignment are checked
+	 */
+	rc = bv_emul_linear(emul, BV_SEG_SS, rsp & bv_size_mask(bv_emul_stack_size(emul)), size,
+			    BV_ACCESS_WRITE, &linear);
 	if (!rc)
 		rc = bv_emul_stack_write(emul, frame - (slots - 1) * size, slot, slots * size);
 	if (rc)

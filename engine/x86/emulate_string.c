@@ -2,10 +2,10 @@
 /*
  * The emulator's string instructions and port accesses.
  *
- * Each repetition is an instruction of its own: it either completes, and rSI, rDI, rCX and the replay log say so,
- * or changes nothing. A run does no more repetitions than repeat_max and leaves the rest, with RIP still at the
- * instruction, so that interrupts get their turn. INS and OUTS move as many elements at a time as lie in one page
- * of plain memory and fit the replay log.
+ * Each repetition is an instruction of its own: it either completes, and rSI, rDI, rCX and the
+ * replay log say so, or changes nothing. A run does no more repetitions than repeat_max and leaves
+ * the rest, with RIP still at the instruction, so that interrupts get their turn. INS and OUTS move
+ * as many elements at a time as lie in one page of plain memory and fit the replay log.
  */
 #include "x86/emulate_parts.h"
 
@@ -30,8 +30,8 @@ static bool bv_string_repeats(const struct bv_emul *emul)
 }
 
 /*
- * After .done repetitions, which stay done whatever comes next: counts rCX, keeps the flags of the comparison, and
- * empties the log, as their accesses will not come again.
+ * After .done repetitions, which stay done whatever comes next: counts rCX, keeps the flags of the
+ * comparison, and empties the log, as their accesses will not come again.
  */
 static void bv_string_count(struct bv_emul *emul, unsigned int done)
 {
@@ -135,8 +135,8 @@ static enum bv_emul_rc bv_step_scas(struct bv_emul *emul, unsigned int *done)
 }
 
 /*
- * How many elements may move at once between a port and memory at the linear address: one, unless the
- * instruction repeats upwards over plain memory.
+ * How many elements may move at once between a port and memory at the linear address: one, unless
+ * the instruction repeats upwards over plain memory.
  */
 static enum bv_emul_rc bv_string_batch(struct bv_emul *emul, unsigned int reg, u64 linear,
 				       unsigned int access, unsigned int *count)
@@ -147,7 +147,9 @@ static enum bv_emul_rc bv_string_batch(struct bv_emul *emul, unsigned int reg, u
 	enum bv_emul_rc rc;
 
 	room = (BV_PAGE_SIZE - (linear & (BV_PAGE_SIZE - 1))) / size;
-	/* the segment's limit has been checked for one element only: batches are for flat segments */
+	/*
+	 * the segment's limit has been checked for one element only: batches are for flat segments
+	 */
 	if (!bv_string_repeats(emul) || (emul->rflags & BV_RFLAGS_DF) || left < 2 || room < 2 ||
 	    !emul->ops->probe)
 		return BV_EMUL_DONE;

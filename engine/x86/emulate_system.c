@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * The emulator's system instructions. Whether a value may be written to a control register, debug register or
- * MSR is for the operation behind it to say; privilege has been checked by the opcode's row.
+ * The emulator's system instructions. Whether a value may be written to a control register, debug
+ * register or MSR is for the operation behind it to say; privilege has been checked by the opcode's
+ * row.
  */
 #include "x86/emulate_parts.h"
 
@@ -286,8 +287,8 @@ enum bv_emul_rc bv_op_swapgs(struct bv_emul *emul)
 }
 
 /*
- * Group 15 from 5 on. With a register: the fences. With memory: CLFLUSH, CLFLUSHOPT, CLWB, for which there is
- * nothing to do beyond checking the address; XRSTOR and XSAVEOPT are not emulated.
+ * Group 15 from 5 on. With a register: the fences. With memory: CLFLUSH, CLFLUSHOPT, CLWB, for
+ * which there is nothing to do beyond checking the address; XRSTOR and XSAVEOPT are not emulated.
  */
 enum bv_emul_rc bv_op_cache_line(struct bv_emul *emul)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * The emulator's vector moves: what compilers and firmware use to copy to and from device memory. No vector
- * arithmetic. Also the few x87 instructions that store control words, and EMMS.
+ * The emulator's vector moves: what compilers and firmware use to copy to and from device memory.
+ * No vector arithmetic. Also the few x87 instructions that store control words, and EMMS.
  */
 #include "x86/emulate_parts.h"
 
@@ -120,8 +120,8 @@ enum bv_emul_rc bv_op_vec_store_low(struct bv_emul *emul)
 }
 
 /*
- * MOVSS and MOVSD between registers: .low's first bytes over the first source, which is VEX.vvvv or, without
- * VEX, the destination itself.
+ * MOVSS and MOVSD between registers: .low's first bytes over the first source, which is VEX.vvvv
+ * or, without VEX, the destination itself.
  */
 static enum bv_emul_rc bv_vec_merge(struct bv_emul *emul, unsigned int to, unsigned int low,
 				    unsigned int size)
@@ -163,8 +163,8 @@ enum bv_emul_rc bv_op_vec_store_s(struct bv_emul *emul)
 }
 
 /*
- * MOVLPS, MOVHPS and their kin: eight bytes into one half, the other half from the first source. Between
- * registers they are MOVHLPS (the source's high half) and MOVLHPS (its low half).
+ * MOVLPS, MOVHPS and their kin: eight bytes into one half, the other half from the first source.
+ * Between registers they are MOVHLPS (the source's high half) and MOVLHPS (its low half).
  */
 enum bv_emul_rc bv_op_vec_load_half(struct bv_emul *emul)
 {
@@ -263,7 +263,10 @@ enum bv_emul_rc bv_op_mmx_to_gpr(struct bv_emul *emul)
 	return rc ? rc : emul->ops->mmx_get(emul, emul->insn.reg & 7, &emul->dst.value);
 }
 
-/* 0F 77: without VEX EMMS; with it VZEROUPPER and VZEROALL, which touch no memory and never come here. */
+/*
+ * 0F 77: without VEX EMMS; with it VZEROUPPER and VZEROALL, which touch no memory and never come
+ * here.
+ */
 enum bv_emul_rc bv_op_emms(struct bv_emul *emul)
 {
 	enum bv_emul_rc rc = bv_mmx_check(emul);

@@ -17,7 +17,9 @@ static bool bv_ioreplay_matches(const struct bv_ioreplay *log, enum bv_io_kind k
 	       entry->count == count;
 }
 
-/* Forgets the answered entries from the cursor on: the guest took another way than the last time. */
+/*
+ * Forgets the answered entries from the cursor on: the guest took another way than the last time.
+ */
 static void bv_ioreplay_drop(struct bv_ioreplay *log)
 {
 	log->count = log->cursor;

@@ -2,11 +2,12 @@
 /*
  * The memory of an instruction that waits for devices.
  *
- * A device that user space plays answers only after the vCPU has left the engine. The emulator keeps no state
- * over that: it is run again from the start of the instruction, and every device access that has been answered
- * is answered again from this log, in order, so that each device sees each access once. Whoever implements
- * the emulator's memory and port operations calls bv_ioreplay_access() for each device access; the emulator
- * empties the log when the instruction (or one repetition of a string instruction) is complete.
+ * A device that user space plays answers only after the vCPU has left the engine. The emulator
+ * keeps no state over that: it is run again from the start of the instruction, and every device
+ * access that has been answered is answered again from this log, in order, so that each device sees
+ * each access once. Whoever implements the emulator's memory and port operations calls
+ * bv_ioreplay_access() for each device access; the emulator empties the log when the instruction
+ * (or one repetition of a string instruction) is complete.
  *
  *	answered entries:  [0, cursor) used by this run   [cursor, count) still to be used
  *	pending:           entry [count] has been asked for and not answered
@@ -65,10 +66,11 @@ static inline void bv_ioreplay_rewind(struct bv_ioreplay *log)
 }
 
 /*
- * One device access of the instruction: .data holds .size * .count bytes, to be filled by a read. After
- * BV_IOREPLAY_NEW the access is the pending entry (its data, of a write, copied in); the caller either answers
- * it at once and goes on, or leaves with it to user space and returns BV_EMUL_IO. If the guest's code or tables
- * changed in between, the new run may do other accesses than the log has: the rest of the log is then dropped.
+ * One device access of the instruction: .data holds .size * .count bytes, to be filled by a read.
+ * After BV_IOREPLAY_NEW the access is the pending entry (its data, of a write, copied in); the
+ * caller either answers it at once and goes on, or leaves with it to user space and returns
+ * BV_EMUL_IO. If the guest's code or tables changed in between, the new run may do other accesses
+ * than the log has: the rest of the log is then dropped.
  */
 enum bv_ioreplay_rc bv_ioreplay_access(struct bv_ioreplay *log, enum bv_io_kind kind, u64 address,
 				       unsigned int size, unsigned int count, void *data);
@@ -81,7 +83,10 @@ static inline u8 *bv_ioreplay_data(struct bv_ioreplay *log, const struct bv_io_e
 	return log->bytes + entry->offset;
 }
 
-/* Answers the pending access; .data is what a read got, NULL to leave what bv_ioreplay_data() holds. */
+/*
+ * Answers the pending access; .data is what a read got, NULL to leave what bv_ioreplay_data()
+ * holds.
+ */
 void bv_ioreplay_answer(struct bv_ioreplay *log, const void *data);
 
 #endif

@@ -2,16 +2,19 @@
 /*
  * The guest page walk; see walk.h.
  *
- * The hardware's order, which a guest sees in the error code: at each level first "not present", then reserved
- * bits; permissions only when the last entry has been found. Accessed bits of the upper levels are set on the way
- * down, the last entry's bits only if the access is permitted.
+ * The hardware's order, which a guest sees in the error code: at each level first "not present",
+ * then reserved bits; permissions only when the last entry has been found. Accessed bits of the
+ * upper levels are set on the way down, the last entry's bits only if the access is permitted.
  */
 #include "bv/errno.h"
 #include "x86/walk.h"
 
 #define BV_PTE_ADDRESS 0x000ffffffffff000ull
 
-/* How often a walk starts anew because somebody else changes the tables; then it goes on without A and D. */
+/*
+ * How often a walk starts anew because somebody else changes the tables; then it goes on without A
+ * and D.
+ */
 #define BV_WALK_RETRIES 16
 
 enum walk_rc {
@@ -30,7 +33,8 @@ struct walk_at {
 	u64 reserved; /* bits that no entry may have */
 	u32 access;
 	u8 level;
-	u8 bits; /* of the address a level translates */
+	u8 bits; /* of the address that a level translates */
+	u8 shift; /* down to those of this level */
 	u8 entry_size;
 	bool last_try; /* accessed and dirty bits are not worth another one */
 };
@@ -60,27 +64,18 @@ static u32 walk_error(const struct bv_walk *walk, u32 access)
 	return error;
 }
 
-static enum walk_rc walk_read(struct bv_walk *walk, struct walk_at *at)
-{
-	at->entry = 0;
-	if (!walk->ops->read(walk->owner, at->address, &at->entry, at->entry_size) ||
-	    !(at->entry & BV_PTE_P))
-		return WALK_FAULT;
-	return WALK_DONE;
-}
-
 static enum walk_rc walk_reserved(struct bv_walk *walk)
 {
 	walk->error |= BV_PF_PRESENT | BV_PF_RESERVED;
 	return WALK_FAULT;
 }
 
-/* Sets accessed and dirty bits that are still clear. */
+/* Sets accessed and dirty bits, some of which are still clear. */
 static enum walk_rc walk_mark(struct bv_walk *walk, struct walk_at *at, u64 bits)
 {
 	u64 old = at->entry;
 
-	if (bv_likely((at->entry & bits) == bits) || walk->peek)
+	if (walk->peek)
 		return WALK_DONE;
 	if (walk->ops->cmpxchg(walk->owner, at->address, &old, at->entry | bits, at->entry_size) ==
 		    -BV_EAGAIN &&
@@ -89,47 +84,20 @@ static enum walk_rc walk_mark(struct bv_walk *walk, struct walk_at *at, u64 bits
 	return WALK_DONE;
 }
 
-/* Does the entry end the walk? */
-static bool walk_is_leaf(const struct bv_walk *walk, const struct walk_at *at)
+/* An entry with the page-size bit above the last level. *leaf: it ends the walk. */
+static enum walk_rc walk_large(struct bv_walk *walk, const struct walk_at *at, bool *leaf)
 {
-	if (at->level == 1)
-		return true;
-	if (!(at->entry & BV_PTE_PS))
-		return false;
-	if (at->entry_size == 4)
-		return walk->cr4 & BV_CR4_PSE;
-	return at->level <= 3;
-}
+	u64 reserved;
 
-/* Reserved bits of an entry, beyond at->reserved, which every entry has. */
-static u64 walk_reserved_bits(const struct walk_at *at, bool leaf)
-{
-	if (at->level == 1)
-		return 0;
-	if (!leaf) /* a large page where there is none */
-		return at->level > 3 ? BV_PTE_PS : 0;
-	if (at->entry_size == 4)
-		return BV_BIT(21);
-	/* below the page's address, but for PAT in bit 12 */
-	return (BV_BIT(12 + (at->level - 1) * 9) - 1) & ~(BV_BIT(13) - 1);
-}
-
-static enum walk_rc walk_level(struct bv_walk *walk, struct walk_at *at, u64 table, bool *leaf)
-{
-	unsigned int shift = 12 + (at->level - 1u) * at->bits;
-	u64 index = (at->gva >> shift) & ((1u << at->bits) - 1);
-	enum walk_rc rc;
-
-	at->address = table + index * at->entry_size;
-	rc = walk_read(walk, at);
-	if (rc)
-		return rc;
-	*leaf = walk_is_leaf(walk, at);
-	if (at->entry & (at->reserved | walk_reserved_bits(at, *leaf)))
-		return walk_reserved(walk);
-	at->allowed &= at->entry;
-	at->denied |= at->entry;
-	return WALK_DONE;
+	if (at->entry_size == 4) {
+		*leaf = walk->cr4 & BV_CR4_PSE;
+		reserved = *leaf ? BV_BIT(21) : 0;
+	} else {
+		*leaf = at->level <= 3;
+		/* below the page's address all but PAT in bit 12; above 1 GiB there are no pages */
+		reserved = *leaf ? (BV_BIT(at->shift) - 1) & ~(BV_BIT(13) - 1) : BV_PTE_PS;
+	}
+	return at->entry & reserved ? walk_reserved(walk) : WALK_DONE;
 }
 
 /* The protection key of a user page (APM volume 2, 5.6.7): data accesses in long mode only. */
@@ -185,7 +153,10 @@ static u64 walk_result(const struct bv_walk *walk, const struct walk_at *at)
 	return (base & ~mask) | (at->gva & mask);
 }
 
-/* The first level of PAE has four entries with bits of their own, which take no part in permissions. */
+/*
+ * The first level of PAE has four entries with bits of their own, which take no part in
+ * permissions.
+ */
 static enum walk_rc walk_pdpte(struct bv_walk *walk, struct walk_at *at, u64 *table)
 {
 	unsigned int index = at->gva >> 30 & 3;
@@ -196,7 +167,9 @@ static enum walk_rc walk_pdpte(struct bv_walk *walk, struct walk_at *at, u64 *ta
 		if (!(at->entry & BV_PTE_P))
 			return WALK_FAULT;
 	} else {
-		if (walk_read(walk, at))
+		at->entry = 0;
+		if (!walk->ops->read(walk->owner, at->address, &at->entry, 8) ||
+		    !(at->entry & BV_PTE_P))
 			return WALK_FAULT;
 		if (at->entry & (at->reserved | 0x1e6 | BV_PTE_NX))
 			return walk_reserved(walk);
@@ -206,10 +179,8 @@ static enum walk_rc walk_pdpte(struct bv_walk *walk, struct walk_at *at, u64 *ta
 }
 
 /* Where the walk starts, by paging mode. */
-static enum walk_rc walk_begin(struct bv_walk *walk, struct walk_at *at, u64 *table)
+static inline enum walk_rc walk_begin(struct bv_walk *walk, struct walk_at *at, u64 *table)
 {
-	at->allowed = BV_PTE_W | BV_PTE_U;
-	at->denied = 0;
 	if (!(walk->cr4 & BV_CR4_PAE)) {
 		at->gva = (u32)at->gva;
 		at->level = 2;
@@ -235,32 +206,62 @@ static enum walk_rc walk_begin(struct bv_walk *walk, struct walk_at *at, u64 *ta
 	return walk_pdpte(walk, at, table);
 }
 
+/*
+ * Down from .table to the entry that ends the walk. What every level needs is in locals, not in
+ * .at, which the reads could change for all that the compiler knows.
+ */
+static enum walk_rc walk_down(struct bv_walk *walk, struct walk_at *at, u64 table)
+{
+	unsigned int bits = at->bits, shift = 12 + (at->level - 1u) * bits, size = at->entry_size;
+	u64 gva = at->gva, reserved = at->reserved, mask = (1u << bits) - 1;
+	u64 allowed = BV_PTE_W | BV_PTE_U, denied = 0;
+	bool leaf;
+
+	for (;; shift -= bits, at->level--) {
+		u64 entry = 0, address = table + ((gva >> shift) & mask) * size;
+
+		if (!walk->ops->read(walk->owner, address, &entry, size) || !(entry & BV_PTE_P))
+			return WALK_FAULT;
+		if (bv_unlikely(entry & reserved))
+			return walk_reserved(walk);
+		allowed &= entry;
+		denied |= entry;
+		at->entry = entry;
+		at->address = address;
+		at->shift = (u8)shift;
+		if (shift == BV_PAGE_SHIFT)
+			break;
+		if (entry & BV_PTE_PS) {
+			if (walk_large(walk, at, &leaf))
+				return WALK_FAULT;
+			if (leaf)
+				break;
+		}
+		if (bv_unlikely(!(entry & BV_PTE_A)) && walk_mark(walk, at, BV_PTE_A))
+			return WALK_AGAIN;
+		table = entry & BV_PTE_ADDRESS;
+	}
+	at->allowed = allowed;
+	at->denied = denied;
+	return WALK_DONE;
+}
+
 static enum walk_rc walk_once(struct bv_walk *walk, struct walk_at *at, u64 *gpa)
 {
 	enum walk_rc rc;
-	bool leaf;
-	u64 table;
+	u64 table, marks;
 
 	rc = walk_begin(walk, at, &table);
+	if (!rc)
+		rc = walk_down(walk, at, table);
 	if (rc)
 		return rc;
-	for (;; at->level--) {
-		rc = walk_level(walk, at, table, &leaf);
-		if (rc)
-			return rc;
-		if (leaf)
-			break;
-		rc = walk_mark(walk, at, BV_PTE_A);
-		if (rc)
-			return rc;
-		table = at->entry & BV_PTE_ADDRESS;
-	}
 	if (!walk->peek && !walk_permits(walk, at))
 		return WALK_FAULT;
-	rc = walk_mark(walk, at, walk_is_write(at->access) ? BV_PTE_A | BV_PTE_D : BV_PTE_A);
-	if (rc)
-		return rc;
-	walk->page_shift = (u8)(12 + (at->level - 1) * at->bits);
+	marks = walk_is_write(at->access) ? BV_PTE_A | BV_PTE_D : BV_PTE_A;
+	if (bv_unlikely((at->entry & marks) != marks) && walk_mark(walk, at, marks))
+		return WALK_AGAIN;
+	walk->page_shift = at->shift;
 	walk->writable = at->allowed & BV_PTE_W;
 	walk->user = at->allowed & BV_PTE_U;
 	*gpa = walk_result(walk, at);
@@ -272,7 +273,6 @@ bool bv_walk(struct bv_walk *walk, u64 gva, u32 access, u64 *gpa)
 	enum walk_rc rc = WALK_AGAIN;
 	struct walk_at at;
 
-	walk->error = 0;
 	if (!(walk->cr0 & BV_CR0_PG)) {
 		walk->page_shift = BV_PAGE_SHIFT;
 		walk->writable = true;
@@ -281,11 +281,14 @@ bool bv_walk(struct bv_walk *walk, u64 gva, u32 access, u64 *gpa)
 		return true;
 	}
 	for (unsigned int tries = BV_WALK_RETRIES; rc == WALK_AGAIN; tries--) {
-		walk->error = walk_error(walk, access);
+		walk->error = 0;
 		at.gva = gva;
 		at.access = access;
 		at.last_try = !tries;
 		rc = walk_once(walk, &at, gpa);
 	}
-	return rc == WALK_DONE;
+	if (rc == WALK_DONE)
+		return true;
+	walk->error |= walk_error(walk, access);
+	return false;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The chips under a guest, devices, a front and a clock that do anything at all, in any order: register accesses, lines, messages,
- * interrupts taken and ended, states read out and written back.
+ * The chips under a guest, devices, a front and a clock that do anything at all, in any order:
+ * register accesses, lines, messages, interrupts taken and ended, states read out and written back.
  *
- * What must hold: no misuse of the host, no access outside of memory; requested and in-service vectors as the registers show them;
- * what `pending` offers is what `take` gives; an interrupt that is offered again and again comes to an end; the host's timers
- * are bounded.
+ * What must hold: no misuse of the host, no access outside of memory; requested and in-service
+ * vectors as the registers show them; what `pending` offers is what `take` gives; an interrupt that
+ * is offered again and again comes to an end; the host's timers are bounded.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -224,7 +224,7 @@ static void do_time(struct input *input)
 	u64 until = fake_clock() + (steps << scale);
 	unsigned int fired = 0;
 
-	/* No guest makes the host's timers come more often than every 200 µs each, but for those it sets itself. */
+	/* No guest makes the host's timers come more often than every 200 µs each. */
 	while (fake_timer_next() <= until) {
 		fake_clock_set(fake_timer_next() > fake_clock() ? fake_timer_next() : fake_clock());
 		MUST(++fired < 2 * CPUS + 4 + (CPUS + 2) * ((steps << scale) / 100000 + 1));
@@ -337,12 +337,29 @@ static void check_cpu(struct bv_vcpu *cpu)
 	MUST(!fake_irqs_off());
 }
 
+/* Pins that lost their route keep their level: each gets one again, so that it can be lowered. */
+static void connect_all(void)
+{
+	struct bv_route routes[40];
+
+	for (u32 i = 0; i < 24; i++)
+		routes[i] = (struct bv_route){ .gsi = i, .kind = BV_ROUTE_IOAPIC, .pin = i };
+	for (u32 i = 0; i < 16; i++)
+		routes[24 + i] = (struct bv_route){
+			.gsi = i,
+			.kind = i < 8 ? BV_ROUTE_PIC_MASTER : BV_ROUTE_PIC_SLAVE,
+			.pin = i & 7,
+		};
+	bv_irq_routes_set(world.vm, routes, 40);
+}
+
 /* With all lines low, a CPU that takes and ends what it is offered comes to an end. */
 static void settle(void)
 {
 	u32 rounds = 0;
 	bool busy;
 
+	connect_all();
 	for (u32 gsi = 0; gsi < 32; gsi++)
 		for (u32 source = 0; source < 4; source++)
 			bv_irq_line(world.vm, gsi, source, false);

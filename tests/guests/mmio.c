@@ -244,9 +244,6 @@ static void sse_moves(void)
 	buffer[0] = 0;
 	__asm__ volatile("movaps (%0), %%xmm1; movups %%xmm1, %1" ::"r"(BRIDGE), "m"(buffer) : "memory");
 	CHECK_EQ(buffer[0], BRIDGE_ID);
-	__asm__ volatile("movd (%0), %%xmm1; movups %%xmm1, %1" ::"r"(BRIDGE), "m"(buffer) : "memory");
-	CHECK_EQ(buffer[0], BRIDGE_ID);
-	CHECK_EQ(buffer[1], 0);
 }
 
 static void pushes_and_pops(void)

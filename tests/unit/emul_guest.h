@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest for the emulator's tests and fuzzers: registers, some memory at a linear address, a page of device
- * memory whose device sits in "user space", ports, and a log of what was done to devices. Paging is a range
- * check. Only what an including test uses is set up by it.
+ * A guest for the emulator's tests and fuzzers: registers, some memory at a linear address, a page
+ * of device memory whose device sits in "user space", ports, and a log of what was done to devices.
+ * Paging is a range check. Only what an including test uses is set up by it.
  */
 #ifndef TESTS_UNIT_EMUL_GUEST_H
 #define TESTS_UNIT_EMUL_GUEST_H
@@ -132,7 +132,10 @@ static enum bv_emul_rc guest_device(struct guest *guest, enum bv_io_kind kind, u
 	}
 }
 
-/* Those parts of an access that are memory, byte by byte, or those that are the device, in pieces of up to eight. */
+/*
+ * Those parts of an access that are memory, byte by byte, or those that are the device, in pieces
+ * of up to eight.
+ */
 static enum bv_emul_rc guest_access_part(struct guest *guest, u64 linear, u8 *buffer,
 					 unsigned int size, bool write, bool device)
 {
@@ -166,8 +169,8 @@ static enum bv_emul_rc guest_access_part(struct guest *guest, u64 linear, u8 *bu
 }
 
 /*
- * The device comes first: if it makes the instruction wait, memory must not have changed, or the next run would
- * read what this one has written.
+ * The device comes first: if it makes the instruction wait, memory must not have changed, or the
+ * next run would read what this one has written.
  */
 static enum bv_emul_rc guest_access(struct guest *guest, u64 linear, u8 *buffer, unsigned int size,
 				    bool write)

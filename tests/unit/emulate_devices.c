@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The emulator and devices that answer later: each access reaches the device once and in order, however often
- * the instruction has to be run again. Also the replay log alone, and the quick way for plain moves.
+ * The emulator and devices that answer later: each access reaches the device once and in order,
+ * however often the instruction has to be run again. Also the replay log alone, and the quick way
+ * for plain moves.
  */
 #include "emul_guest.h"
 #include "test.h"

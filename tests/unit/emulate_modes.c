@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The emulator where the processor that runs the tests cannot be asked: real mode, 16-bit and 32-bit code,
- * segmentation, system instructions, and what it promises about faults and state. Expected results by hand.
+ * The emulator where the processor that runs the tests cannot be asked: real mode, 16-bit and
+ * 32-bit code, segmentation, system instructions, and what it promises about faults and state.
+ * Expected results by hand.
  */
 #include "emul_guest.h"
 #include "test.h"
@@ -323,7 +324,10 @@ TEST(long_mode_uses_fs_and_gs_bases_only)
 #define CODE_ATTR (BV_SEG_P | BV_SEG_S | BV_SEG_TYPE_CODE | BV_SEG_TYPE_READ)
 #define DPL3 BV_SEG_DPL
 
-/* 8 data, 10 data DPL 3, 18 not present, 20 code32, 28 code64, 30 TSS, 40 LDT, 50 execute-only, 58 gate, 60 read-only */
+/*
+ * 8 data, 10 data DPL 3, 18 not present, 20 code32, 28 code64, 30 TSS, 40 LDT, 50 execute-only, 58
+ * gate, 60 read-only
+ */
 static void descriptors(void)
 {
 	guest.gdt = (struct bv_desc_table){ .base = TABLES, .limit = 0x6f };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The I/O APIC: edges, levels and their ends, masks, registers, state. */
+#include <pthread.h>
+
 #include "machine.h"
 
 #define PIN 5 /* gsi 5, of the default routes */
@@ -293,5 +295,48 @@ TEST(a_line_restored_as_high_interrupts_where_it_had_not_yet)
 	line(&m, false);
 	eoi(m.cpu[0]);
 	CHECK_EQ(pending(m.cpu[0]), -1);
+	machine_stop(&m);
+}
+
+/* ---- between threads ---- */
+
+#define RACE_ROUNDS 20000
+
+static volatile u32 serviced;
+
+/* A device that raises its line again as soon as the driver has lowered it. */
+static void *race_device(void *arg)
+{
+	struct machine *m = arg;
+
+	for (u32 i = 0; i < RACE_ROUNDS; i++) {
+		line(m, true);
+		while (__atomic_load_n(&serviced, __ATOMIC_SEQ_CST) == i)
+			;
+	}
+	return NULL;
+}
+
+TEST(no_level_is_lost_between_threads)
+{
+	struct machine m;
+	pthread_t device;
+	u32 idle = 0;
+
+	start(&m, 1);
+	ioapic_pin(m.cpu[0], PIN, VECTOR | RTE_LEVEL, 0);
+	pthread_create(&device, NULL, race_device, &m);
+	while (serviced < RACE_ROUNDS && idle < 1000000000) {
+		if (take(m.cpu[0]) != VECTOR) {
+			idle++;
+			continue;
+		}
+		idle = 0;
+		line(&m, false);
+		__atomic_fetch_add(&serviced, 1, __ATOMIC_SEQ_CST);
+		eoi(m.cpu[0]);
+	}
+	CHECK_EQ(serviced, RACE_ROUNDS);
+	pthread_join(device, NULL);
 	machine_stop(&m);
 }

@@ -970,3 +970,55 @@ TEST(no_interrupt_is_lost_between_threads)
 	CHECK_EQ(race_taken, RACE_ROUNDS);
 	machine_stop(&m);
 }
+
+static void *race_renames(void *arg)
+{
+	struct machine *m = arg;
+
+	for (u32 i = 0; !race_over; i++) {
+		apic_write(m->cpu[1], R_LDR, i << 24);
+		apic_write(m->cpu[1], R_ID, (2 + i % 200) << 24);
+	}
+	return NULL;
+}
+
+static void *race_ipis(void *arg)
+{
+	struct machine *m = arg;
+
+	for (u32 i = 0; i < RACE_ROUNDS; i++) {
+		if (i & 1)
+			send(m->cpu[2], 0x80, 0x800 | 0x60);
+		else
+			send(m->cpu[2], 0, 0x60);
+		while (__atomic_load_n(&race_taken, __ATOMIC_SEQ_CST) == i)
+			;
+	}
+	race_over = true;
+	return NULL;
+}
+
+TEST(no_ipi_is_lost_while_another_cpu_changes_its_ids)
+{
+	struct machine m;
+	pthread_t ipis, renames;
+
+	machine_start(&m, 3, CHIPS_FULL);
+	machine_enable_apics(&m);
+	apic_write(m.cpu[0], R_LDR, 0x80000000);
+	apic_write(m.cpu[2], R_ID, 255u << 24);
+	race_taken = 0;
+	race_over = false;
+	pthread_create(&ipis, NULL, race_ipis, &m);
+	pthread_create(&renames, NULL, race_renames, &m);
+	while (!race_over) {
+		if (take(m.cpu[0]) != 0x60)
+			continue;
+		eoi(m.cpu[0]);
+		__atomic_fetch_add(&race_taken, 1, __ATOMIC_SEQ_CST);
+	}
+	pthread_join(ipis, NULL);
+	pthread_join(renames, NULL);
+	CHECK_EQ(race_taken, RACE_ROUNDS);
+	machine_stop(&m);
+}

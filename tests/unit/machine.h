@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VM on hosts/fake for tests of the chips: vCPUs with local APICs, reached as a guest and a front reach them.
- * Nothing runs: a test plays the vCPUs, one step at a time.
+ * A VM on hosts/fake for tests of the chips: vCPUs with local APICs, reached as a guest and a front
+ * reach them. Nothing runs: a test plays the vCPUs, one step at a time.
  */
 #ifndef TESTS_UNIT_MACHINE_H
 #define TESTS_UNIT_MACHINE_H

@@ -486,6 +486,29 @@ TEST(state_goes_out_and_comes_back)
 	machine_stop(&m);
 }
 
+TEST(a_count_loaded_before_the_host_started_goes_on)
+{
+	struct bv_pit_state state;
+	struct machine m;
+
+	start(&m);
+	load(m.cpu[0], 0, 2, 11932);
+	load(m.cpu[0], 2, 0, 100);
+	bv_pit_get(m.vm, &state);
+	for (unsigned int i = 0; i < 3; i++)
+		state.channel[i].load_ns = fake_clock() - 3600 * 1000000000ULL;
+	bv_pit_set(m.vm, &state);
+	fake_clock_advance(TICKS(11932));
+	CHECK_EQ(drain(m.cpu[0]), 1);
+	out(m.cpu[0], 0x61, 1);
+	CHECK_EQ(in(m.cpu[0], 0x61) & 0x20, 0x20);
+	state.channel[0].load_ns = fake_clock() + 3600 * 1000000000ULL; /* nonsense */
+	bv_pit_set(m.vm, &state);
+	fake_clock_advance(TICKS(11932));
+	CHECK_EQ(drain(m.cpu[0]), 1);
+	machine_stop(&m);
+}
+
 TEST(the_hpet_can_take_over)
 {
 	struct bv_pit_state state;

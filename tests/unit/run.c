@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The run loop with the chips, on the scripted vendor: how interrupts reach a vCPU that runs, waits, or has them turned off, and
- * how processors start each other.
+ * The run loop with the chips, on the scripted vendor: how interrupts reach a vCPU that runs,
+ * waits, or has them turned off, and how processors start each other.
  */
 #include "machine.h"
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The guest page walk against tables made by hand, in every paging mode, and every way to be refused. */
+/*
+ * The guest page walk against tables made by hand, in every paging mode, and every way to be
+ * refused.
+ */
 #include "bv/errno.h"
 #include "test.h"
 #include "x86/walk.h"
