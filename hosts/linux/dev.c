@@ -335,21 +335,14 @@ u64 bvk_host_monotonic_ns(void)
 
 int bv_linux_dev_init(void)
 {
-	int error = bv_linux_eventfd_init();
+	int error = misc_register(&dev);
 
-	if (error)
-		return error;
-	error = misc_register(&dev);
-	if (!error)
-		return 0;
 	if (error == -EBUSY)
 		pr_err("bivisor: /dev/kvm is taken: unload kvm_amd or kvm_intel, and kvm, first\n");
-	bv_linux_eventfd_fini();
 	return error;
 }
 
 void bv_linux_dev_fini(void)
 {
 	misc_deregister(&dev);
-	bv_linux_eventfd_fini();
 }

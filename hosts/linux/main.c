@@ -3,6 +3,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/module.h>
 #include <linux/mmu_notifier.h>
+#include <linux/preempt.h>
 #include <linux/reboot.h>
 #include <linux/syscore_ops.h>
 #include <linux/wait.h>
@@ -110,6 +111,8 @@ static int __init bivisor_init(void)
 	error = cpus_on();
 	if (error)
 		goto no_cpus;
+	/* Once, not for each VM: it changes the kernel's code, which interrupts every CPU. */
+	preempt_notifier_inc();
 	error = bv_linux_eventfd_init();
 	if (error)
 		goto no_eventfd;
@@ -121,6 +124,7 @@ static int __init bivisor_init(void)
 no_dev:
 	bv_linux_eventfd_fini();
 no_eventfd:
+	preempt_notifier_dec();
 	cpus_off();
 no_cpus:
 no_fpu:
@@ -132,6 +136,7 @@ static void __exit bivisor_exit(void)
 {
 	bv_linux_dev_fini();
 	bv_linux_eventfd_fini();
+	preempt_notifier_dec();
 	cpus_off();
 	bv_engine_fini();
 }

@@ -75,7 +75,6 @@ void *bvk_host_vm_new(void)
 		return NULL;
 	own->mm = current->mm;
 	mmgrab(own->mm);
-	preempt_notifier_inc();
 	return own;
 }
 
@@ -100,7 +99,6 @@ void bvk_host_vm_free(void *host_vm)
 {
 	struct bv_linux_vm *own = host_vm;
 
-	preempt_notifier_dec();
 	mmdrop(own->mm);
 	kfree(own);
 }

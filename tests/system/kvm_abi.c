@@ -3,6 +3,7 @@
  * What only the real /dev/kvm can show of the ABI: files, mappings, eventfds, signals, processes.
  * Run in the emulated PC by tests/system/kvm-abi. Guests are a few bytes of real-mode code.
  */
+#define _GNU_SOURCE /* pthread_tryjoin_np */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -263,18 +264,21 @@ static void an_ioeventfd_is_signaled(void)
 }
 
 /*
- * Enables the local APIC by its page and waits with interrupts on; vector 0x51 is handled by a
- * write to port 0x80.
+ * Waits with interrupts on; vector 0x51 ends the interrupt by x2APIC's EOI and writes to port 0x80.
  */
-static const char waits[] = "\x66\xb8\x00\x00\x00\x00" /* mov eax, 0 */
-			    "\x8e\xd8" /* mov ds, ax */
-			    "\xfb\xf4\xeb\xfc"; /* sti; hlt; jmp back */
-static const char handles[] = "\xe6\x80\xcf"; /* out 0x80, al; iret */
+static const char waits[] = "\xfb\xf4\xeb\xfc"; /* sti; hlt; jmp back */
+static const char handles[] = "\x66\xb9\x0b\x08\x00\x00" /* mov ecx, 0x80b */
+			      "\x66\x31\xc0\x66\x31\xd2" /* xor eax, eax; xor edx, edx */
+			      "\x0f\x30\xe6\x80\xcf"; /* wrmsr; out 0x80, al; iret */
 
 static void apic_on(const struct vm *vm)
 {
 	static struct kvm_lapic_state lapic;
+	struct kvm_sregs sregs;
 
+	CHECK(!ioctl(vm->vcpu, KVM_GET_SREGS, &sregs));
+	sregs.apic_base |= 0xc00;
+	CHECK(!ioctl(vm->vcpu, KVM_SET_SREGS, &sregs));
 	CHECK(!ioctl(vm->vcpu, KVM_GET_LAPIC, &lapic));
 	lapic.regs[0xf1] |= 1;
 	CHECK(!ioctl(vm->vcpu, KVM_SET_LAPIC, &lapic));
@@ -443,14 +447,14 @@ static void two_hundred_vms_come_and_go(void)
 }
 
 /* Many threads, one VM: creation, memory and interrupts while it runs. */
-static int storm_over;
+static int storm_over, storm_runs;
 
 static void *storm_run(void *arg)
 {
 	struct vm *vm = arg;
 
 	while (!__atomic_load_n(&storm_over, __ATOMIC_RELAXED))
-		ioctl(vm->vcpu, KVM_RUN, 0);
+		storm_runs += !ioctl(vm->vcpu, KVM_RUN, 0);
 	return NULL;
 }
 
@@ -460,7 +464,7 @@ static void *storm_slots(void *arg)
 	struct kvm_userspace_memory_region slot = { .slot = 1, .guest_phys_addr = 0x100000 };
 
 	slot.userspace_addr = (unsigned long)vm->memory;
-	for (int i = 0; i < 500; i++) {
+	for (int i = 0; i < 500 || (storm_runs < 200 && i < 100000); i++) {
 		slot.memory_size = i & 1 ? 0 : 0x4000;
 		ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot);
 	}
@@ -483,9 +487,11 @@ static void *storm_irqs(void *arg)
 static void calls_race_with_a_running_guest(void)
 {
 	static void *(*const bodies[])(void *) = { storm_run, storm_slots, storm_irqs };
+	struct sigaction action = { .sa_handler = on_alarm };
 	pthread_t thread[3];
 	struct vm vm;
 
+	sigaction(SIGALRM, &action, NULL);
 	vm_open(&vm, IRQCHIP, waits, sizeof(waits));
 	memcpy(vm.memory + 0x2000, handles, sizeof(handles));
 	*(unsigned int *)(vm.memory + 0x51 * 4) = 0x2000;
@@ -495,11 +501,12 @@ static void calls_race_with_a_running_guest(void)
 		pthread_create(&thread[i], NULL, bodies[i], &vm);
 	pthread_join(thread[1], NULL);
 	pthread_join(thread[2], NULL);
-	/* The guest may be asleep: one more interrupt brings it back to its thread. */
-	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = 0x51 };
-	ioctl(vm.fd, KVM_SIGNAL_MSI, &msi);
-	pthread_join(thread[0], NULL);
-	CHECK(storm_over);
+	/* The guest may be asleep, or about to be: signals bring its thread back. */
+	while (pthread_tryjoin_np(thread[0], NULL)) {
+		pthread_kill(thread[0], SIGALRM);
+		usleep(1000);
+	}
+	CHECK(storm_runs > 100);
 	vm_close(&vm);
 }
 
