@@ -26,7 +26,7 @@ static trap_handler handlers[256];
 
 #define TRAP_STACK 8192
 static u8 trap_stacks[MAX_CPUS][4][TRAP_STACK] __attribute__((aligned(16)));
-static u8 user_stacks[MAX_CPUS][TRAP_STACK] __attribute__((aligned(16)));
+static u8 user_stacks[MAX_CPUS][TRAP_STACK] __attribute__((aligned(4096)));
 
 static void gate_set(u32 vector, u8 type)
 {
@@ -113,6 +113,14 @@ static void fault_note(struct cpu *cpu, struct trap_frame *frame)
 	frame->ss = SEL_KDATA;
 }
 
+bool fault_abort(struct trap_frame *frame)
+{
+	if (!this_cpu()->fault_rsp)
+		return false;
+	fault_note(this_cpu(), frame);
+	return true;
+}
+
 void trap_dispatch(struct trap_frame *frame)
 {
 	struct cpu *cpu = this_cpu();
@@ -142,7 +150,7 @@ struct fault fault_of(void (*body)(void *argument), void *argument)
 	return this_cpu()->fault;
 }
 
-static u64 user_stack(void)
+u64 user_stack(void)
 {
 	return (u64)user_stacks[this_cpu()->index] + TRAP_STACK;
 }

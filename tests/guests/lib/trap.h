@@ -101,8 +101,13 @@ void trap_set_dpl(u32 vector, u8 dpl);
 struct fault fault_of(void (*body)(void *argument), void *argument);
 /* The same at CPL 3. The body may touch what is mapped for the user: all of the identity map. */
 struct fault fault_of_user(void (*body)(void *argument), void *argument);
+/* The top of the stack that such code has. */
+u64 user_stack(void);
 /* The same at CPL 3 in a 32-bit code segment; the code ends itself by INT 0x81. */
 struct fault fault_of_user32(void *code);
+
+/* For handlers: takes what runs inside fault_of() away as if it had faulted. False if nothing does. */
+bool fault_abort(struct trap_frame *frame);
 
 /* RDMSR and WRMSR that may fault: the vector, or TRAP_NONE. */
 u32 try_rdmsr(u32 msr, u64 *value);
