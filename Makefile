@@ -1,26 +1,33 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Bivisor's one Makefile. `make help` says what there is to make; everything made goes to build/, everything fetched
-# to .cache/ (or $BV_CACHE). The first use of a target installs the Debian packages it needs (packages.list).
+# Bivisor's one Makefile. `make help` says what there is to make; everything made goes to build/,
+# everything fetched to .cache/ (or $BV_CACHE). The first use of a target installs the Debian
+# packages it needs (packages.list).
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
-# A test's seconds; what the emulated PC loads: bivisor (our module) or stock (kvm_amd), to compare with.
+# How long each fuzzer runs in the tests.
 FUZZ_SECONDS ?= 5
-MODULE ?= $(if $(wildcard hosts/linux/Kbuild),bivisor,stock)
+# What the emulated PC loads: bivisor (our module), or stock (Debian's kvm_amd) to compare with.
+MODULE ?= bivisor
 DESTDIR ?=
+# V=1 shows the commands.
+Q := $(if $(V),,@)
 BUILD := build
 export MODULE
 
-# Sources of the engine that a program cannot run, if any: they are left out of the unit tests' library.
+# Sources of the engine that a program cannot run, if any: they are left out of the unit tests'
+# library.
 USER_SKIP :=
 
 WARN := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wundef -Werror
 FLAGS := -std=gnu11 -g -fno-strict-aliasing -Iengine/include -Iengine -I. -MMD -MP $(WARN)
-UNIT_FLAGS := $(FLAGS) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-FUZZ_FLAGS := $(UNIT_FLAGS) -fsanitize=fuzzer-no-link
+UNIT_FLAGS := $(FLAGS) -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+# Linux's statistics header ends in an array of no length, which the front has inside a structure.
+FUZZ_FLAGS := $(UNIT_FLAGS) -Wno-gnu-variable-sized-type-not-at-end -fsanitize=fuzzer-no-link
 
 find_c = $(sort $(shell find $(wildcard $(1)) -name '*.c' 2>/dev/null))
 USER_SOURCES := $(filter-out $(USER_SKIP),$(call find_c,engine fronts hosts/fake))
@@ -28,89 +35,101 @@ UNIT_SOURCES := $(filter-out tests/unit/test.c,$(wildcard tests/unit/*.c))
 FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZERS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/fuzz/%)
-SYSTEM_TESTS := $(shell find $(wildcard tests/system) -maxdepth 1 -type f -executable 2>/dev/null | sort)
+SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 
-# The newest Debian headers of each kernel line that we build for. The running kernel does not matter.
-headers = $(lastword $(shell find /usr/src -maxdepth 1 -name 'linux-headers-$(1).*-amd64' -printf '%f\n' | \
-	    grep -v -e -cloud- -e -rt- | sort -V))
+# The newest Debian headers of each kernel line that we build for, whatever kernel runs here.
+headers = $(lastword $(shell cd /usr/src && ls -d linux-headers-$(1).*-amd64 2>/dev/null | \
+	grep -v -e -cloud- -e -rt- | sort -V))
+RUNNING = $(shell uname -r)
 MODULE_VERSIONS = $(patsubst linux-headers-%,%,$(call headers,6.1) $(call headers,6.12))
 
 .PHONY: all
 all: packages module unit fuzzers guests ## builds everything
 
-.PHONY: packages
-packages: ## installs the Debian packages that are missing
+.PHONY: packages FORCE
+packages: $(BUILD)/packages ## installs the Debian packages that are missing
+FORCE:
+
+# Looked at in every run, but what is built is not older for it: hence order-only where it is named.
+$(BUILD)/packages: FORCE
 	@tools/packages
 
-# --- the kernel module -------------------------------------------------------------------------------------------
+# --- the kernel module -------------------------------------------------------------------------
 
-# hosts/linux/Kbuild is read in a directory with engine/, fronts/ and hosts/ below it: a tree of links to the sources,
-# one a kernel version, so that the source directories stay clean. Its $(src) is that directory.
+# hosts/linux/Kbuild is read in a directory with engine/, fronts/ and hosts/ below it: a tree of
+# links to the sources, one a kernel version, so that the source directories stay clean. Its $(src)
+# is that directory.
 .PHONY: module
 module: packages ## builds bivisor.ko for every kernel line whose headers are installed
 	@$(MAKE) --no-print-directory module-built
 
 .PHONY: module-built
-module-built: $(if $(wildcard hosts/linux/Kbuild),$(MODULE_VERSIONS:%=module-%))
+module-built: $(MODULE_VERSIONS:%=module-%)
 
 module-%:
 	@mkdir -p $(BUILD)/module-$*
 	@find $(BUILD)/module-$* -xtype l -delete
 	@cp -rsf $(foreach part,engine fronts hosts,$(CURDIR)/$(part)) $(BUILD)/module-$*
 	@ln -sfn hosts/linux/Kbuild $(BUILD)/module-$*/Kbuild
-	@$(MAKE) --no-print-directory -C /usr/src/linux-headers-$* M=$(CURDIR)/$(BUILD)/module-$* modules
+	@$(MAKE) --no-print-directory -C /usr/src/linux-headers-$* \
+		M=$(CURDIR)/$(BUILD)/module-$* modules
 
 .PHONY: install
 install: module ## installs bivisor.ko for the kernel that runs now
-	@test -e $(BUILD)/module-$(shell uname -r)/bivisor.ko || \
-		{ echo "no module for the running kernel $(shell uname -r): built for $(MODULE_VERSIONS)"; exit 1; }
-	install -D -m 644 $(BUILD)/module-$(shell uname -r)/bivisor.ko \
-		$(DESTDIR)/lib/modules/$(shell uname -r)/updates/bivisor.ko
+	@[ -e $(BUILD)/module-$(RUNNING)/bivisor.ko ] || \
+		{ echo "no module for the running kernel $(RUNNING)"; exit 1; }
+	install -D -m 644 $(BUILD)/module-$(RUNNING)/bivisor.ko \
+		$(DESTDIR)/lib/modules/$(RUNNING)/updates/bivisor.ko
 	$(if $(DESTDIR),,depmod)
 
-# --- unit tests: engine, fronts and hosts/fake in user space -----------------------------------------------------
+# --- unit tests: engine, fronts and hosts/fake in user space -----------------------------------
 
 .PHONY: unit
 unit: packages $(UNIT_TESTS) ## builds the unit tests
 
-$(BUILD)/unit/obj/%.o: %.c Makefile
+$(BUILD)/unit/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
-	gcc $(UNIT_FLAGS) -c -o $@ $<
+	@echo "  CC [unit]  $<"
+	$(Q)gcc $(UNIT_FLAGS) -c -o $@ $<
 
 $(BUILD)/unit/libbv.a: $(USER_SOURCES:%.c=$(BUILD)/unit/obj/%.o)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
-$(UNIT_TESTS): $(BUILD)/unit/%: $(BUILD)/unit/obj/tests/unit/%.o $(BUILD)/unit/obj/tests/unit/test.o $(BUILD)/unit/libbv.a
-	gcc $(UNIT_FLAGS) -o $@ $^
+$(UNIT_TESTS): $(BUILD)/unit/%: $(BUILD)/unit/obj/tests/unit/%.o \
+		$(BUILD)/unit/obj/tests/unit/test.o $(BUILD)/unit/libbv.a
+	@echo "  LD         $@"
+	$(Q)gcc $(UNIT_FLAGS) -o $@ $^
 
-# --- fuzzers -----------------------------------------------------------------------------------------------------
+# --- fuzzers -----------------------------------------------------------------------------------
 
 .PHONY: fuzzers
 fuzzers: packages $(FUZZERS) ## builds the fuzzers
 
-$(BUILD)/fuzz/obj/%.o: %.c Makefile
+$(BUILD)/fuzz/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
-	clang $(FUZZ_FLAGS) -c -o $@ $<
+	@echo "  CC [fuzz]  $<"
+	$(Q)clang $(FUZZ_FLAGS) -c -o $@ $<
 
 $(BUILD)/fuzz/libbv.a: $(USER_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 	@rm -f $@
-	ar rcs $@ $^
+	$(Q)ar rcs $@ $^
 
 $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libbv.a
-	clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
+	@echo "  LD         $@"
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
 
 .PHONY: fuzz
 fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
 	@tests/run $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
-# --- guests ------------------------------------------------------------------------------------------------------
+# --- guests ------------------------------------------------------------------------------------
 
 .PHONY: guests
 guests: packages ## builds the test guests
-	@if [ -e tests/guests/Makefile ]; then $(MAKE) --no-print-directory -C tests/guests OUT=$(CURDIR)/$(BUILD)/guests; fi
+	@$(MAKE) --no-print-directory -C tests/guests OUT=$(CURDIR)/$(BUILD)/guests
 
-# --- running -----------------------------------------------------------------------------------------------------
+# --- running -----------------------------------------------------------------------------------
 
 .PHONY: run
 run: module ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
@@ -148,7 +167,6 @@ clean: ## removes what was built; what was fetched stays in the cache
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | sort | while IFS="$$(printf '\t')" read -r target text; do \
-		printf '  make %-12s %s\n' "$$target" "$$text"; done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 -include $(shell find $(BUILD)/unit $(BUILD)/fuzz -name '*.d' 2>/dev/null)

@@ -37,6 +37,11 @@ struct bv_intc_ops {
 	int (*take)(struct bv_vcpu *vcpu);
 	/* Whether something waits that only a lower task priority would let through: then CR8 writes must be seen. */
 	bool (*masked_by_tpr)(struct bv_vcpu *vcpu);
+	/*
+	 * Whether this CPU takes interrupts of an 8259 (LINT0 is ExtINT, or there is no local APIC in use): with an 8259 of user
+	 * space's, whether an interrupt given by bv_vcpu_interrupt is to be taken. any.
+	 */
+	bool (*takes_extint)(struct bv_vcpu *vcpu);
 	/* CR8: bits 7:4 of the task priority. */
 	u8 (*cr8_get)(struct bv_vcpu *vcpu);
 	void (*cr8_set)(struct bv_vcpu *vcpu, u8 cr8);

@@ -289,6 +289,7 @@ static void regions_replace(struct bv_regions *regions, u32 slot, struct bv_regi
 {
 	u32 to = 0, from = 0;
 
+	regions->generation++;
 	for (; from < regions->count; from++)
 		if (regions->sorted[from] != regions->slot[slot])
 			regions->sorted[to++] = regions->sorted[from];

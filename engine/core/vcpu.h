@@ -9,6 +9,8 @@
 #ifndef BV_CORE_VCPU_H
 #define BV_CORE_VCPU_H
 
+#include "bv/cpuid.h"
+#include "bv/doorbell.h"
 #include "bv/mem.h"
 #include "bv/vm.h"
 #include "core/bus.h"
@@ -29,6 +31,7 @@ enum bv_request {
 	BV_REQ_RELOAD, /* intercepts depend on something that changed */
 	BV_REQ_INIT, /* INIT arrived */
 	BV_REQ_SIPI,
+	BV_REQ_UNHALT, /* ends HLT without an event */
 };
 
 /* Groups of registers that move between vcpu->state and the vendor together. Bits 0 to 7: one segment each. */
@@ -59,6 +62,17 @@ struct bv_guest_caps {
 	u8 phys_bits;
 	bool amd; /* the vendor string is AMD's or Hygon's */
 	bool x2apic, rdtscp, tsc_adjust, tsc_deadline, mtrr, pat, mce;
+};
+
+/* The walk that led to the page of the last instruction that exited; see emul.c. */
+#define BV_CODE_MEMO_LEVELS 5
+struct bv_code_memo {
+	u64 page, cr0, cr3, cr4, efer; /* of these, */
+	u32 cpl, generation;
+	u64 gpa; /* the result was this, */
+	u32 count;
+	bool recording;
+	u64 host_addr[BV_CODE_MEMO_LEVELS], entry[BV_CODE_MEMO_LEVELS]; /* by these table entries */
 };
 
 /* A request that user space must answer before the instruction can finish. */
@@ -100,6 +114,9 @@ struct bv_vcpu {
 	struct bv_events events;
 	struct bv_msr_store *msrs;
 	struct bv_guest_debug debug;
+	u64 debug_guest_dr7; /* the guest's own, while the debugger has the register */
+	u8 cr8; /* what the hardware is given, and gives back, over an entry */
+	u64 front_cr8; /* CR8, where the front has the interrupt controllers */
 	struct bv_ioreplay replay;
 	struct {
 		enum bv_io_wait kind;
@@ -113,15 +130,23 @@ struct bv_vcpu {
 	bool nmi_iret; /* the NMI handler's IRET is at iret_rip, about to be executed */
 	u64 iret_rip;
 	bool stepping; /* TF is ours for the next instruction */
+	bool state_protected; /* CR0.PE at this entry: exceptions have error codes */
+	bool step_due; /* the debugger's step is over: tell it before the next entry */
 	bool step_guest_tf; /* and the guest had it set itself */
 	u32 eoi_vector;
-	struct bv_emul *emul;
+	u64 one_gpa; /* where the emulated instruction's only data access goes, ~0 unknown */
+	bool tpr_lowered; /* user space, which has the interrupt controllers, is to be told */
+	struct bv_emul emul;
+	struct bv_code_memo code_memo;
+	struct bv_bus_memo bus_memo[BV_BUS_COUNT];
+	struct bv_insn quick_insn; /* the last plain access to a device */
+	struct bv_insn_key quick_key;
 	struct bv_cpuid_leaf *cpuid;
 	u32 cpuid_count;
 	struct bv_guest_caps caps; /* read off cpuid when it is set */
 	struct bv_nest_cache cache; /* pages kept for the next nested fault */
+	bool pv_each_load; /* the front's refresh is wanted at every load */
 	void *pv; /* the front's paravirtual helps in use */
-	bool pv_eoi_offered;
 	struct bv_dirty_ring *ring;
 	u32 region_hint; /* the region found last */
 	u64 counter[BV_COUNTER_COUNT];
@@ -199,6 +224,92 @@ static inline bool bv_vcpu_take_request(struct bv_vcpu *vcpu, enum bv_request re
 		return false;
 	return __atomic_fetch_and(&vcpu->requests, ~(1u << request), __ATOMIC_SEQ_CST) & (1u << request);
 }
+
+/* ---- between the files of core ---- */
+
+/* vcpu.c: what RESET, or INIT, leaves. */
+void bv_vcpu_reset(struct bv_vcpu *vcpu, bool init);
+static inline unsigned int bv_vcpu_cpl(struct bv_vcpu *vcpu)
+{
+	bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_SS));
+	return (vcpu->state.seg[BV_SEG_SS].attr & BV_SEG_DPL) >> BV_SEG_DPL_SHIFT;
+}
+/* Sets CR0, CR4, EFER with the checks of a guest's MOV: false where it is #GP. */
+bool bv_vcpu_cr0_write(struct bv_vcpu *vcpu, u64 value);
+bool bv_vcpu_cr3_write(struct bv_vcpu *vcpu, u64 value);
+bool bv_vcpu_cr4_write(struct bv_vcpu *vcpu, u64 value);
+bool bv_vcpu_xcr0_write(struct bv_vcpu *vcpu, u64 value);
+bool bv_vcpu_efer_write(struct bv_vcpu *vcpu, u64 value);
+
+/* CPUID as this vCPU sees it, into out[] by enum bv_cpuid_register. */
+void bv_cpuid_of(struct bv_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4]);
+
+/* event.c */
+/* Raises an exception, as the instruction at hand: merged with one under delivery into #DF or a triple fault. */
+void bv_event_raise(struct bv_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload);
+void bv_event_raise_fault(struct bv_vcpu *vcpu, const struct bv_fault *fault);
+static inline void bv_event_gp(struct bv_vcpu *vcpu)
+{
+	bv_event_raise(vcpu, BV_EXC_GP, true, 0, 0);
+}
+static inline void bv_event_ud(struct bv_vcpu *vcpu)
+{
+	bv_event_raise(vcpu, BV_EXC_UD, false, 0, 0);
+}
+/* Chooses what is injected by the coming entry and which exits it needs. irqs off. */
+void bv_event_prepare(struct bv_vcpu *vcpu);
+/* Takes stock after an exit: what was delivered, what must be again. */
+void bv_event_exited(struct bv_vcpu *vcpu);
+/* Something waits that would end HLT. */
+bool bv_event_wakes(struct bv_vcpu *vcpu);
+/* Whether an interrupt could be delivered at this instruction boundary. */
+bool bv_event_irq_allowed(struct bv_vcpu *vcpu);
+/* Whether an interrupt that the front gives (bv_vcpu_interrupt) is taken at all. */
+bool bv_event_front_irq_taken(struct bv_vcpu *vcpu);
+/* The NMI handler's IRET is about to be executed. */
+void bv_event_iret(struct bv_vcpu *vcpu);
+/* #DB came: true if it was for us alone. */
+bool bv_event_step_done(struct bv_vcpu *vcpu);
+
+/* exit.c */
+enum bv_exit_next bv_exit_handle(struct bv_vcpu *vcpu);
+/* Moves RIP past the instruction that exited. */
+void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length);
+/* An instruction that was carried out here ended with a single step due: by TF, or for the debugger. */
+void bv_exit_stepped(struct bv_vcpu *vcpu);
+/* Tells the debugger of such a step. */
+enum bv_exit_next bv_exit_step_report(struct bv_vcpu *vcpu);
+/* The length of the RDMSR or WRMSR at RIP; 0: another instruction is there by now. */
+unsigned int bv_exit_msr_length(struct bv_vcpu *vcpu, bool write);
+/* Returns to the front because the engine is at its end; the reason goes to the ring. */
+enum bv_exit_next bv_exit_internal(struct bv_vcpu *vcpu, const char *format, ...) bv_printf_like(2, 3);
+
+/* fault.c: a guest-physical page has no mapping, or not enough. */
+enum bv_exit_next bv_fault_nested(struct bv_vcpu *vcpu);
+
+/* emul.c */
+/* Emulates the instruction at RIP. one_gpa: the guest-physical address of its only data access, or ~0. */
+enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa);
+/* The same for an access to a device at gpa. */
+enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa);
+/* Copies up to `count` bytes of code at RIP; returns how many, 0: none (a fault may be raised by running on). */
+unsigned int bv_code_read(struct bv_vcpu *vcpu, u8 *bytes, unsigned int count);
+/* Goes on with what waited for user space. NEXT_GUEST: finished. */
+enum bv_exit_next bv_wait_finish(struct bv_vcpu *vcpu);
+
+/* port.c */
+enum bv_exit_next bv_port_exit(struct bv_vcpu *vcpu);
+/* User space has answered an IN: its data is at io_page. */
+void bv_port_in_finish(struct bv_vcpu *vcpu);
+
+/* msr.c */
+enum bv_access_result bv_msr_read(struct bv_vcpu *vcpu, u32 index, u64 *value, bool host);
+enum bv_access_result bv_msr_write(struct bv_vcpu *vcpu, u32 index, u64 value, bool host);
+enum bv_exit_next bv_msr_exit(struct bv_vcpu *vcpu, bool write);
+int bv_msr_store_init(struct bv_vcpu *vcpu);
+/* User space has answered an access: vcpu->run->msr. */
+void bv_msr_finish(struct bv_vcpu *vcpu);
+void bv_tsc_set_offset(struct bv_vcpu *vcpu, u64 offset);
 
 /* An interrupt may have become deliverable: for chips. any. */
 void bv_vcpu_irq_arrived(struct bv_vcpu *vcpu);

@@ -46,7 +46,7 @@ struct bv_vendor {
 	void (*load)(struct bv_vcpu *vcpu);
 	void (*unload)(struct bv_vcpu *vcpu);
 
-	/* Enters the guest and comes back with vcpu->exit filled, gprs current, vcpu->valid emptied. irqs off. */
+	/* Enters the guest with vcpu->cr8 and comes back with vcpu->exit filled, gprs and cr8 current. irqs off. */
 	void (*enter)(struct bv_vcpu *vcpu);
 
 	/* Register groups (BV_ST_*) from the vendor to vcpu->state, and back. */
@@ -66,6 +66,8 @@ struct bv_vendor {
 	/* Forget the guest's translations before the next entry of this vCPU. */
 	void (*tlb_flush)(struct bv_vcpu *vcpu);
 	void (*tsc_offset)(struct bv_vcpu *vcpu, u64 offset);
+	/* The guest's TSC_AUX, for its RDTSCP: kept in vcpu->tsc_aux. */
+	void (*tsc_aux)(struct bv_vcpu *vcpu, u32 value);
 	/* The MSR filter of the VM changed: which MSRs exit. */
 	void (*msr_filter)(struct bv_vm *vm);
 	/* The physical address bits and control bits a guest may use with this vendor. */

@@ -2,8 +2,8 @@
 /*
  * The opcode maps. See opcodes.h for the columns; the decoder is the only reader.
  *
- * A row that is absent is BV_OP_UNKNOWN without operands: the decoder cannot tell its length, and the emulator
- * hands it back as not performed.
+ * A row that is absent is BV_OP_UNKNOWN without operands: the decoder cannot tell its length, and
+ * the emulator hands it back as not performed.
  */
 #include "data/opcodes.h"
 
@@ -37,9 +37,9 @@
 #define B (BV_AT_NONE | BV_SIZE_1) /* no operand, only a size */
 #define None 0
 
-#define ROW(op_, dst_, src_, imm_, flags_)                                                         \
-	{                                                                                          \
-		.op = (op_), .dst = (dst_), .src = (src_), .imm = (imm_), .flags = (flags_),       \
+#define ROW(op_, dst_, src_, imm_, flags_)                                                   \
+	{                                                                                    \
+		.op = (op_), .dst = (dst_), .src = (src_), .imm = (imm_), .flags = (flags_), \
 	}
 #define PLAIN(op_) ROW(op_, None, None, BV_IMM_NONE, 0)
 #define FLAGGED(op_, flags_) ROW(op_, None, None, BV_IMM_NONE, flags_)
@@ -53,24 +53,26 @@
 #define GROUP (BV_OPF_MODRM | BV_OPF_GROUP)
 #define SET (BV_OPF_MODRM | BV_OPF_BY_PREFIX)
 #define D64 BV_OPF_DEFAULT64
+#define REGISTER (BV_OPF_REGISTER_ONLY | BV_OPF_SPECIAL)
 
 /* The six forms of an arithmetic instruction. */
-#define ALU(at, op, flags)                                                                         \
-	[(at) + 0] = ROW(op, Eb, Gb, BV_IMM_NONE, MRM | BV_OPF_LOCK | (flags)),                    \
-	[(at) + 1] = ROW(op, Ev, Gv, BV_IMM_NONE, MRM | BV_OPF_LOCK | (flags)),                    \
-	[(at) + 2] = ROW(op, Gb, Eb, BV_IMM_NONE, MRM | (flags)),                                  \
-	[(at) + 3] = ROW(op, Gv, Ev, BV_IMM_NONE, MRM | (flags)),                                  \
-	[(at) + 4] = ROW(op, AL, I, BV_IMM_8, flags), [(at) + 5] = ROW(op, rAX, I, BV_IMM_Z, flags)
+#define ALU(at, op, flags)                                                              \
+	[(at) + 0] = ROW(op, Eb, Gb, BV_IMM_NONE, MRM | BV_OPF_LOCK | (flags)),         \
+		[(at) + 1] = ROW(op, Ev, Gv, BV_IMM_NONE, MRM | BV_OPF_LOCK | (flags)), \
+		[(at) + 2] = ROW(op, Gb, Eb, BV_IMM_NONE, MRM | (flags)),               \
+		[(at) + 3] = ROW(op, Gv, Ev, BV_IMM_NONE, MRM | (flags)),               \
+		[(at) + 4] = ROW(op, AL, I, BV_IMM_8, flags),                           \
+		[(at) + 5] = ROW(op, rAX, I, BV_IMM_Z, flags)
 
-#define EIGHT(at, ...)                                                                             \
-	[(at) + 0] = __VA_ARGS__, [(at) + 1] = __VA_ARGS__, [(at) + 2] = __VA_ARGS__,              \
-	[(at) + 3] = __VA_ARGS__, [(at) + 4] = __VA_ARGS__, [(at) + 5] = __VA_ARGS__,              \
-	[(at) + 6] = __VA_ARGS__, [(at) + 7] = __VA_ARGS__
+#define EIGHT(at, ...)                                                                        \
+	[(at) + 0] = __VA_ARGS__, [(at) + 1] = __VA_ARGS__, [(at) + 2] = __VA_ARGS__,         \
+		[(at) + 3] = __VA_ARGS__, [(at) + 4] = __VA_ARGS__, [(at) + 5] = __VA_ARGS__, \
+		[(at) + 6] = __VA_ARGS__, [(at) + 7] = __VA_ARGS__
 
 #define SIXTEEN(at, ...) EIGHT(at, __VA_ARGS__), EIGHT((at) + 8, __VA_ARGS__)
 
-#define PUSH_SEG ROW(BV_OP_PUSH_SEG, None, None, BV_IMM_NONE, BV_OPF_NO64 | BV_OPF_STACK)
-#define POP_SEG ROW(BV_OP_POP_SEG, None, None, BV_IMM_NONE, BV_OPF_NO64 | BV_OPF_STACK)
+#define PUSH_SEG ROW(BV_OP_PUSH_SEG, None, None, BV_IMM_NONE, BV_OPF_NO64 | BV_OPF_MORE)
+#define POP_SEG ROW(BV_OP_POP_SEG, None, None, BV_IMM_NONE, BV_OPF_NO64 | BV_OPF_MORE)
 #define STRING(op, size) ROW(op, size, None, BV_IMM_NONE, BV_OPF_STRING)
 #define STRING_IO(op, size) ROW(op, size, None, BV_IMM_NONE, BV_OPF_STRING | BV_OPF_NO_REX_W)
 #define SHIFT(dst, count, imm) ROW(BV_GROUP_2, dst, count, imm, GROUP)
@@ -110,10 +112,10 @@ const struct bv_opcode bv_opcodes[256] = {
 	/* in 64-bit code these sixteen are REX, which the decoder sees first */
 	EIGHT(0x40, ROW(BV_OP_INC, Zv, None, BV_IMM_NONE, BV_OPF_NO64)),
 	EIGHT(0x48, ROW(BV_OP_DEC, Zv, None, BV_IMM_NONE, BV_OPF_NO64)),
-	EIGHT(0x50, ROW(BV_OP_PUSH, None, Zv, BV_IMM_NONE, D64 | BV_OPF_STACK)),
-	EIGHT(0x58, ROW(BV_OP_POP, Zv, None, BV_IMM_NONE, D64 | BV_OPF_STACK | BV_OPF_NO_READ)),
-	[0x60] = FLAGGED(BV_OP_PUSHA, BV_OPF_NO64 | BV_OPF_STACK),
-	[0x61] = FLAGGED(BV_OP_POPA, BV_OPF_NO64 | BV_OPF_STACK),
+	EIGHT(0x50, ROW(BV_OP_PUSH, None, Zv, BV_IMM_NONE, D64 | BV_OPF_MORE)),
+	EIGHT(0x58, ROW(BV_OP_POP, Zv, None, BV_IMM_NONE, D64 | BV_OPF_MORE | BV_OPF_NO_READ)),
+	[0x60] = FLAGGED(BV_OP_PUSHA, BV_OPF_NO64 | BV_OPF_MORE),
+	[0x61] = FLAGGED(BV_OP_POPA, BV_OPF_NO64 | BV_OPF_MORE),
 	[0x62] = ROW(BV_OP_BOUND, M, Gv, BV_IMM_NONE,
 		     MRM | BV_OPF_NO64 | BV_OPF_MEMORY | BV_OPF_NO_WRITE),
 	/* 63 is ARPL outside 64-bit code: the decoder changes the row */
@@ -122,9 +124,9 @@ const struct bv_opcode bv_opcodes[256] = {
 	[0x65] = PREFIX,
 	[0x66] = PREFIX,
 	[0x67] = PREFIX,
-	[0x68] = ROW(BV_OP_PUSH, None, I, BV_IMM_Z, D64 | BV_OPF_STACK),
+	[0x68] = ROW(BV_OP_PUSH, None, I, BV_IMM_Z, D64 | BV_OPF_MORE),
 	[0x69] = ROW(BV_OP_IMUL, Gv, Ev, BV_IMM_Z, MRM | BV_OPF_NO_READ),
-	[0x6a] = ROW(BV_OP_PUSH, None, I, BV_IMM_8, D64 | BV_OPF_STACK),
+	[0x6a] = ROW(BV_OP_PUSH, None, I, BV_IMM_8, D64 | BV_OPF_MORE),
 	[0x6b] = ROW(BV_OP_IMUL, Gv, Ev, BV_IMM_8, MRM | BV_OPF_NO_READ),
 	[0x6c] = STRING_IO(BV_OP_INS, B),
 	[0x6d] = STRING_IO(BV_OP_INS, None),
@@ -143,17 +145,18 @@ const struct bv_opcode bv_opcodes[256] = {
 	[0x89] = ROW(BV_OP_MOV, Ev, Gv, BV_IMM_NONE, MRM | BV_OPF_NO_READ),
 	[0x8a] = ROW(BV_OP_MOV, Gb, Eb, BV_IMM_NONE, MRM | BV_OPF_NO_READ),
 	[0x8b] = ROW(BV_OP_MOV, Gv, Ev, BV_IMM_NONE, MRM | BV_OPF_NO_READ),
-	[0x8c] = ROW(BV_OP_MOV_FROM_SEG, Ew_Rv, None, BV_IMM_NONE, MRM | BV_OPF_NO_READ),
+	[0x8c] = ROW(BV_OP_MOV_FROM_SEG, Ew_Rv, None, BV_IMM_NONE,
+		     MRM | BV_OPF_NO_READ | BV_OPF_SPECIAL),
 	[0x8d] = ROW(BV_OP_LEA, Gv, M, BV_IMM_NONE, MRM | BV_OPF_NO_READ | BV_OPF_MEMORY),
-	[0x8e] = ROW(BV_OP_MOV_TO_SEG, None, Ew, BV_IMM_NONE, MRM),
+	[0x8e] = ROW(BV_OP_MOV_TO_SEG, None, Ew, BV_IMM_NONE, MRM | BV_OPF_SPECIAL | BV_OPF_MORE),
 	[0x8f] = ROW(BV_GROUP_1A, El, None, BV_IMM_NONE, GROUP | D64),
 	EIGHT(0x90, ROW(BV_OP_XCHG, Zv, rAX, BV_IMM_NONE, 0)), /* 90 itself: see the operation */
 	[0x98] = ROW(BV_OP_CBW, None, None, BV_IMM_NONE, 0),
 	[0x99] = ROW(BV_OP_CWD, None, None, BV_IMM_NONE, 0),
-	[0x9a] = ROW(BV_OP_CALL_FAR, None, None, BV_IMM_FAR, BV_OPF_NO64 | BV_OPF_STACK),
+	[0x9a] = ROW(BV_OP_CALL_FAR, None, None, BV_IMM_FAR, BV_OPF_NO64 | BV_OPF_MORE),
 	[0x9b] = FLAGGED(BV_OP_FWAIT, 0),
-	[0x9c] = FLAGGED(BV_OP_PUSHF, D64 | BV_OPF_STACK),
-	[0x9d] = FLAGGED(BV_OP_POPF, D64 | BV_OPF_STACK),
+	[0x9c] = FLAGGED(BV_OP_PUSHF, D64 | BV_OPF_MORE),
+	[0x9d] = FLAGGED(BV_OP_POPF, D64 | BV_OPF_MORE),
 	[0x9e] = PLAIN(BV_OP_SAHF),
 	[0x9f] = PLAIN(BV_OP_LAHF),
 	[0xa0] = ROW(BV_OP_MOV, AL, Ob, BV_IMM_MOFFS, BV_OPF_NO_READ),
@@ -176,23 +179,25 @@ const struct bv_opcode bv_opcodes[256] = {
 	EIGHT(0xb8, ROW(BV_OP_MOV, Zv, I, BV_IMM_V, BV_OPF_NO_READ)),
 	[0xc0] = SHIFT(Eb, I, BV_IMM_8U),
 	[0xc1] = SHIFT(Ev, I, BV_IMM_8U),
-	[0xc2] = ROW(BV_OP_RET, None, None, BV_IMM_16, D64 | BV_OPF_STACK),
-	[0xc3] = ROW(BV_OP_RET, None, None, BV_IMM_NONE, D64 | BV_OPF_STACK),
+	[0xc2] = ROW(BV_OP_RET, None, None, BV_IMM_16, D64 | BV_OPF_MORE),
+	[0xc3] = ROW(BV_OP_RET, None, None, BV_IMM_NONE, D64 | BV_OPF_MORE),
 	/* in 64-bit code, or with mod = 3, C4 and C5 are VEX: the decoder looks */
 	[0xc4] = ROW(BV_OP_LOAD_FAR, Gv, M, BV_IMM_NONE,
-		     MRM | BV_OPF_MEMORY | BV_OPF_NO64 | BV_OPF_NO_READ | BV_OPF_ESCAPE),
+		     MRM | BV_OPF_MEMORY | BV_OPF_NO64 | BV_OPF_NO_READ | BV_OPF_ESCAPE |
+			     BV_OPF_MORE),
 	[0xc5] = ROW(BV_OP_LOAD_FAR, Gv, M, BV_IMM_NONE,
-		     MRM | BV_OPF_MEMORY | BV_OPF_NO64 | BV_OPF_NO_READ | BV_OPF_ESCAPE),
+		     MRM | BV_OPF_MEMORY | BV_OPF_NO64 | BV_OPF_NO_READ | BV_OPF_ESCAPE |
+			     BV_OPF_MORE),
 	[0xc6] = ROW(BV_GROUP_11, Eb, I, BV_IMM_8, GROUP),
 	[0xc7] = ROW(BV_GROUP_11, Ev, I, BV_IMM_Z, GROUP),
-	[0xc8] = ROW(BV_OP_ENTER, None, None, BV_IMM_16_8, D64 | BV_OPF_STACK),
-	[0xc9] = ROW(BV_OP_LEAVE, None, None, BV_IMM_NONE, D64 | BV_OPF_STACK),
-	[0xca] = ROW(BV_OP_RET_FAR, None, None, BV_IMM_16, BV_OPF_STACK),
-	[0xcb] = ROW(BV_OP_RET_FAR, None, None, BV_IMM_NONE, BV_OPF_STACK),
-	[0xcc] = FLAGGED(BV_OP_INT3, BV_OPF_STACK),
-	[0xcd] = ROW(BV_OP_INT, None, None, BV_IMM_8U, BV_OPF_STACK),
-	[0xce] = FLAGGED(BV_OP_INTO, BV_OPF_STACK | BV_OPF_NO64),
-	[0xcf] = FLAGGED(BV_OP_IRET, BV_OPF_STACK),
+	[0xc8] = ROW(BV_OP_ENTER, None, None, BV_IMM_16_8, D64 | BV_OPF_MORE),
+	[0xc9] = ROW(BV_OP_LEAVE, None, None, BV_IMM_NONE, D64 | BV_OPF_MORE),
+	[0xca] = ROW(BV_OP_RET_FAR, None, None, BV_IMM_16, BV_OPF_MORE),
+	[0xcb] = ROW(BV_OP_RET_FAR, None, None, BV_IMM_NONE, BV_OPF_MORE),
+	[0xcc] = FLAGGED(BV_OP_INT3, BV_OPF_MORE),
+	[0xcd] = ROW(BV_OP_INT, None, None, BV_IMM_8U, BV_OPF_MORE),
+	[0xce] = FLAGGED(BV_OP_INTO, BV_OPF_MORE | BV_OPF_NO64),
+	[0xcf] = FLAGGED(BV_OP_IRET, BV_OPF_MORE),
 	[0xd0] = SHIFT(Eb, One, BV_IMM_NONE),
 	[0xd1] = SHIFT(Ev, One, BV_IMM_NONE),
 	[0xd2] = SHIFT(Eb, CL, BV_IMM_NONE),
@@ -210,7 +215,7 @@ const struct bv_opcode bv_opcodes[256] = {
 	[0xe5] = ROW(BV_OP_IN, rAX, None, BV_IMM_8U, BV_OPF_NO_READ | BV_OPF_NO_REX_W),
 	[0xe6] = ROW(BV_OP_OUT, AL, None, BV_IMM_8U, BV_OPF_NO_WRITE),
 	[0xe7] = ROW(BV_OP_OUT, rAX, None, BV_IMM_8U, BV_OPF_NO_WRITE | BV_OPF_NO_REX_W),
-	[0xe8] = ROW(BV_OP_CALL, None, None, BV_IMM_Z, D64 | BV_OPF_STACK),
+	[0xe8] = ROW(BV_OP_CALL, None, None, BV_IMM_Z, D64 | BV_OPF_MORE),
 	[0xe9] = ROW(BV_OP_JMP, None, None, BV_IMM_Z, D64),
 	[0xea] = ROW(BV_OP_JMP_FAR, None, None, BV_IMM_FAR, BV_OPF_NO64),
 	[0xeb] = ROW(BV_OP_JMP, None, None, BV_IMM_8, D64),
@@ -237,14 +242,15 @@ const struct bv_opcode bv_opcodes[256] = {
 };
 
 #define VSET(which) ROW(which, None, None, BV_IMM_NONE, SET)
-#define LOAD_FAR ROW(BV_OP_LOAD_FAR, Gv, M, BV_IMM_NONE, MRM | BV_OPF_MEMORY | BV_OPF_NO_READ)
+#define LOAD_FAR \
+	ROW(BV_OP_LOAD_FAR, Gv, M, BV_IMM_NONE, MRM | BV_OPF_MEMORY | BV_OPF_NO_READ | BV_OPF_MORE)
 #define BITS(op, flags) ROW(op, Ev, Gv, BV_IMM_NONE, MRM | BV_OPF_BIT_STRING | (flags))
 
 const struct bv_opcode bv_opcodes_0f[256] = {
 	[0x00] = ROW(BV_GROUP_6, None, None, BV_IMM_NONE, GROUP),
 	[0x01] = ROW(BV_GROUP_7, None, None, BV_IMM_NONE, GROUP),
-	[0x02] = ROW(BV_OP_LAR, Gv, Ew, BV_IMM_NONE, MRM | BV_OPF_PROTECTED),
-	[0x03] = ROW(BV_OP_LSL, Gv, Ew, BV_IMM_NONE, MRM | BV_OPF_PROTECTED),
+	[0x02] = ROW(BV_OP_LAR, Gv, Ew, BV_IMM_NONE, MRM | BV_OPF_PROTECTED | BV_OPF_MORE),
+	[0x03] = ROW(BV_OP_LSL, Gv, Ew, BV_IMM_NONE, MRM | BV_OPF_PROTECTED | BV_OPF_MORE),
 	[0x04] = INVALID,
 	[0x05] = PLAIN(BV_OP_UNKNOWN), /* SYSCALL */
 	[0x06] = FLAGGED(BV_OP_CLTS, BV_OPF_CPL0),
@@ -265,13 +271,11 @@ const struct bv_opcode bv_opcodes_0f[256] = {
 	[0x17] = VSET(BV_SET_17),
 	EIGHT(0x18, ROW(BV_GROUP_P, None, None, BV_IMM_NONE, GROUP)),
 	[0x20] = ROW(BV_OP_MOV_FROM_CR, Rs, None, BV_IMM_NONE,
-		     MRM | BV_OPF_CPL0 | BV_OPF_NO_READ | BV_OPF_REGISTER_ONLY),
+		     MRM | BV_OPF_CPL0 | BV_OPF_NO_READ | REGISTER),
 	[0x21] = ROW(BV_OP_MOV_FROM_DR, Rs, None, BV_IMM_NONE,
-		     MRM | BV_OPF_CPL0 | BV_OPF_NO_READ | BV_OPF_REGISTER_ONLY),
-	[0x22] = ROW(BV_OP_MOV_TO_CR, None, Rs, BV_IMM_NONE,
-		     MRM | BV_OPF_CPL0 | BV_OPF_REGISTER_ONLY),
-	[0x23] = ROW(BV_OP_MOV_TO_DR, None, Rs, BV_IMM_NONE,
-		     MRM | BV_OPF_CPL0 | BV_OPF_REGISTER_ONLY),
+		     MRM | BV_OPF_CPL0 | BV_OPF_NO_READ | REGISTER),
+	[0x22] = ROW(BV_OP_MOV_TO_CR, None, Rs, BV_IMM_NONE, MRM | BV_OPF_CPL0 | REGISTER),
+	[0x23] = ROW(BV_OP_MOV_TO_DR, None, Rs, BV_IMM_NONE, MRM | BV_OPF_CPL0 | REGISTER),
 	[0x28] = VSET(BV_SET_28),
 	[0x29] = VSET(BV_SET_29),
 	[0x2a] = UNKNOWN_RM,
@@ -312,14 +316,14 @@ const struct bv_opcode bv_opcodes_0f[256] = {
 	[0x7f] = VSET(BV_SET_7F),
 	SIXTEEN(0x80, ROW(BV_OP_JCC, None, None, BV_IMM_Z, D64)),
 	SIXTEEN(0x90, ROW(BV_OP_SETCC, Eb, None, BV_IMM_NONE, MRM | BV_OPF_NO_READ)),
-	[0xa0] = ROW(BV_OP_PUSH_SEG, None, None, BV_IMM_NONE, D64 | BV_OPF_STACK),
-	[0xa1] = ROW(BV_OP_POP_SEG, None, None, BV_IMM_NONE, D64 | BV_OPF_STACK),
+	[0xa0] = ROW(BV_OP_PUSH_SEG, None, None, BV_IMM_NONE, D64 | BV_OPF_MORE),
+	[0xa1] = ROW(BV_OP_POP_SEG, None, None, BV_IMM_NONE, D64 | BV_OPF_MORE),
 	[0xa2] = PLAIN(BV_OP_CPUID),
 	[0xa3] = BITS(BV_OP_BT, BV_OPF_NO_WRITE),
 	[0xa4] = ROW(BV_OP_SHLD, Ev, Gv, BV_IMM_8U, MRM),
 	[0xa5] = ROW(BV_OP_SHLD, Ev, Gv, BV_IMM_NONE, MRM),
-	[0xa8] = ROW(BV_OP_PUSH_SEG, None, None, BV_IMM_NONE, D64 | BV_OPF_STACK),
-	[0xa9] = ROW(BV_OP_POP_SEG, None, None, BV_IMM_NONE, D64 | BV_OPF_STACK),
+	[0xa8] = ROW(BV_OP_PUSH_SEG, None, None, BV_IMM_NONE, D64 | BV_OPF_MORE),
+	[0xa9] = ROW(BV_OP_POP_SEG, None, None, BV_IMM_NONE, D64 | BV_OPF_MORE),
 	[0xaa] = PLAIN(BV_OP_UNKNOWN), /* RSM */
 	[0xab] = BITS(BV_OP_BTS, BV_OPF_LOCK),
 	[0xac] = ROW(BV_OP_SHRD, Ev, Gv, BV_IMM_8U, MRM),
@@ -390,7 +394,7 @@ const struct bv_opcode bv_opcode_groups[BV_GROUP_COUNT][8] = {
 		RMW(BV_OP_AND), RMW(BV_OP_SUB), RMW(BV_OP_XOR), FLAGGED(BV_OP_CMP, BV_OPF_NO_WRITE),
 	},
 	[BV_GROUP_1A] = {
-		FLAGGED(BV_OP_POP, BV_OPF_STACK | BV_OPF_NO_READ),
+		FLAGGED(BV_OP_POP, BV_OPF_MORE | BV_OPF_NO_READ),
 		INVALID, INVALID, INVALID, INVALID, INVALID, INVALID, INVALID,
 	},
 	[BV_GROUP_2] = {
@@ -411,22 +415,25 @@ const struct bv_opcode bv_opcode_groups[BV_GROUP_COUNT][8] = {
 	},
 	[BV_GROUP_5] = {
 		RMW(BV_OP_INC), RMW(BV_OP_DEC),
-		FLAGGED(BV_OP_CALL, D64 | BV_OPF_STACK | BV_OPF_NO_WRITE),
+		FLAGGED(BV_OP_CALL, D64 | BV_OPF_MORE | BV_OPF_NO_WRITE),
 		ROW(BV_OP_CALL_FAR, M, None, BV_IMM_NONE,
-		    BV_OPF_MEMORY | BV_OPF_STACK | BV_OPF_NO_WRITE),
+		    BV_OPF_MEMORY | BV_OPF_MORE | BV_OPF_NO_WRITE),
 		FLAGGED(BV_OP_JMP, D64 | BV_OPF_NO_WRITE),
-		ROW(BV_OP_JMP_FAR, M, None, BV_IMM_NONE, BV_OPF_MEMORY | BV_OPF_NO_WRITE),
-		FLAGGED(BV_OP_PUSH, D64 | BV_OPF_STACK | BV_OPF_NO_WRITE), INVALID,
+		ROW(BV_OP_JMP_FAR, M, None, BV_IMM_NONE,
+		    BV_OPF_MEMORY | BV_OPF_NO_WRITE | BV_OPF_MORE),
+		FLAGGED(BV_OP_PUSH, D64 | BV_OPF_MORE | BV_OPF_NO_WRITE), INVALID,
 	},
 	[BV_GROUP_6] = {
 		ROW(BV_OP_SLDT, Ew_Rv, None, BV_IMM_NONE,
 		    BV_OPF_PROTECTED | BV_OPF_NO_READ | BV_OPF_UMIP),
 		ROW(BV_OP_STR, Ew_Rv, None, BV_IMM_NONE,
 		    BV_OPF_PROTECTED | BV_OPF_NO_READ | BV_OPF_UMIP),
-		ROW(BV_OP_LLDT, None, Ew, BV_IMM_NONE, BV_OPF_PROTECTED | BV_OPF_CPL0),
-		ROW(BV_OP_LTR, None, Ew, BV_IMM_NONE, BV_OPF_PROTECTED | BV_OPF_CPL0),
-		ROW(BV_OP_VERR, None, Ew, BV_IMM_NONE, BV_OPF_PROTECTED),
-		ROW(BV_OP_VERW, None, Ew, BV_IMM_NONE, BV_OPF_PROTECTED),
+		ROW(BV_OP_LLDT, None, Ew, BV_IMM_NONE,
+		    BV_OPF_PROTECTED | BV_OPF_CPL0 | BV_OPF_MORE),
+		ROW(BV_OP_LTR, None, Ew, BV_IMM_NONE,
+		    BV_OPF_PROTECTED | BV_OPF_CPL0 | BV_OPF_MORE),
+		ROW(BV_OP_VERR, None, Ew, BV_IMM_NONE, BV_OPF_PROTECTED | BV_OPF_MORE),
+		ROW(BV_OP_VERW, None, Ew, BV_IMM_NONE, BV_OPF_PROTECTED | BV_OPF_MORE),
 		INVALID, INVALID,
 	},
 	[BV_GROUP_7] = {
@@ -445,7 +452,7 @@ const struct bv_opcode bv_opcode_groups[BV_GROUP_COUNT][8] = {
 		ROW(BV_OP_SMSW, Ew_Rv, None, BV_IMM_NONE, BV_OPF_NO_READ | BV_OPF_UMIP),
 		PLAIN(BV_OP_UNKNOWN),
 		ROW(BV_OP_LMSW, None, Ew, BV_IMM_NONE, BV_OPF_CPL0),
-		PLAIN(BV_OP_SWAPGS), /* F8; F9 is RDTSCP, the others are not known: the operation looks */
+		PLAIN(BV_OP_SWAPGS), /* F8; F9 is RDTSCP: the operation looks */
 	},
 	[BV_GROUP_8] = {
 		INVALID, INVALID, INVALID, INVALID,
@@ -485,25 +492,25 @@ const struct bv_opcode bv_opcode_groups[BV_GROUP_COUNT][8] = {
 #define GPR(op, flags) ROW(op, Gv, Ev, BV_IMM_NONE, flags)
 
 const struct bv_opcode bv_opcode_sets[BV_SET_COUNT][4] = {
-	[BV_SET_10] = { VLOAD(0), VLOAD(0), VROW(BV_OP_VEC_MOVS, Md, SSE),
-			VROW(BV_OP_VEC_MOVS, Mq, SSE) },
-	[BV_SET_11] = { VSTORE(0), VSTORE(0), VROW(BV_OP_VEC_STORE_S, Md, SSE),
-			VROW(BV_OP_VEC_STORE_S, Mq, SSE) },
-	[BV_SET_12] = { VROW(BV_OP_VEC_LOAD_LO, Mq, SSE128),
-			VROW(BV_OP_VEC_LOAD_LO, Mq, SSE128 | BV_OPF_MEMORY),
+	[BV_SET_10] = { VLOAD(0), VLOAD(0), VROW(BV_OP_VEC_MOVS, Md, SSE | BV_OPF_VEX_3R),
+			VROW(BV_OP_VEC_MOVS, Mq, SSE | BV_OPF_VEX_3R) },
+	[BV_SET_11] = { VSTORE(0), VSTORE(0), VROW(BV_OP_VEC_STORE_S, Md, SSE | BV_OPF_VEX_3R),
+			VROW(BV_OP_VEC_STORE_S, Mq, SSE | BV_OPF_VEX_3R) },
+	[BV_SET_12] = { VROW(BV_OP_VEC_LOAD_LO, Mq, SSE128 | BV_OPF_VEX_3),
+			VROW(BV_OP_VEC_LOAD_LO, Mq, SSE128 | BV_OPF_VEX_3 | BV_OPF_MEMORY),
 			PLAIN(BV_OP_UNKNOWN), PLAIN(BV_OP_UNKNOWN) },
 	[BV_SET_13] = { VROW(BV_OP_VEC_STORE_LOW, Mq, SSE128 | BV_OPF_MEMORY),
 			VROW(BV_OP_VEC_STORE_LOW, Mq, SSE128 | BV_OPF_MEMORY), INVALID, INVALID },
-	[BV_SET_16] = { VROW(BV_OP_VEC_LOAD_HI, Mq, SSE128),
-			VROW(BV_OP_VEC_LOAD_HI, Mq, SSE128 | BV_OPF_MEMORY),
+	[BV_SET_16] = { VROW(BV_OP_VEC_LOAD_HI, Mq, SSE128 | BV_OPF_VEX_3),
+			VROW(BV_OP_VEC_LOAD_HI, Mq, SSE128 | BV_OPF_VEX_3 | BV_OPF_MEMORY),
 			PLAIN(BV_OP_UNKNOWN), INVALID },
 	[BV_SET_17] = { VROW(BV_OP_VEC_STORE_HI, Mq, SSE128 | BV_OPF_MEMORY),
 			VROW(BV_OP_VEC_STORE_HI, Mq, SSE128 | BV_OPF_MEMORY), INVALID, INVALID },
 	[BV_SET_28] = { VLOAD(BV_OPF_ALIGNED), VLOAD(BV_OPF_ALIGNED), INVALID, INVALID },
 	[BV_SET_29] = { VSTORE(BV_OPF_ALIGNED), VSTORE(BV_OPF_ALIGNED), INVALID, INVALID },
 	[BV_SET_2B] = { VSTORE(BV_OPF_ALIGNED | BV_OPF_MEMORY),
-			VSTORE(BV_OPF_ALIGNED | BV_OPF_MEMORY),
-			PLAIN(BV_OP_UNKNOWN), PLAIN(BV_OP_UNKNOWN) }, /* MOVNTSS, MOVNTSD of SSE4A */
+			VSTORE(BV_OPF_ALIGNED | BV_OPF_MEMORY), PLAIN(BV_OP_UNKNOWN),
+			PLAIN(BV_OP_UNKNOWN) }, /* MOVNTSS, MOVNTSD of SSE4A */
 	[BV_SET_6E] = { ROW(BV_OP_MMX_FROM_GPR, None, Ey, BV_IMM_NONE, BV_OPF_MMX),
 			ROW(BV_OP_VEC_FROM_GPR, None, Ey, BV_IMM_NONE, SSE128), INVALID, INVALID },
 	[BV_SET_6F] = { VROW(BV_OP_MMX_LOAD, Mq, BV_OPF_MMX), VLOAD(BV_OPF_ALIGNED), VLOAD(0),

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The instruction set as tables: one row an opcode, with the operation, where its operands come from, and what
- * the decoder and the emulator have to know before they start. The tables hold no code; engine/x86/decode.c
- * reads them, engine/x86/emulate.c acts on the operation.
+ * The instruction set as tables: one row an opcode, with the operation, where its operands come
+ * from, and what the decoder and the emulator have to know before they start. The tables hold no
+ * code; engine/x86/decode.c reads them, engine/x86/emulate.c acts on the operation.
  *
- * Source: AMD64 Architecture Programmer's Manual, volume 3, appendix A (opcode and operand encodings). The
- * letters in comments (Ev, Gb, Iz…) are that appendix's.
+ * Source: AMD64 Architecture Programmer's Manual, volume 3, appendix A (opcode and operand
+ * encodings). The letters in comments (Ev, Gb, Iz…) are that appendix's.
  */
 #ifndef BV_DATA_OPCODES_H
 #define BV_DATA_OPCODES_H
 
 #include "bv/types.h"
 
-/* The first three runs of eight are in the order of the ModRM.reg field that selects them in a group. */
+/*
+ * The first three runs of eight are in the order of the ModRM.reg field that selects them in a
+ * group.
+ */
 enum bv_operation {
 	BV_OP_UNKNOWN, /* an instruction that the emulator does not perform */
 	BV_OP_UD, /* not an instruction: #UD */
@@ -254,14 +257,20 @@ enum bv_opcode_flag {
 	BV_OPF_VEX128 = 1 << 21, /* with a VEX prefix only as VEX.L = 0 */
 	BV_OPF_UMIP = 1 << 22, /* #GP(0) at CPL > 0 with CR4.UMIP */
 	BV_OPF_REGISTER_ONLY = 1 << 23, /* ModRM.mod is ignored: always a register (MOV CRn) */
-	BV_OPF_STACK = 1 << 24, /* reads or writes the stack besides its operands */
+	BV_OPF_MORE = 1 << 24, /* reaches memory besides its operands: stack, descriptors */
 	BV_OPF_STRING = 1 << 25, /* memory by rSI and rDI, REP */
 	BV_OPF_NO_REX_W = 1 << 26, /* the operand size is never 8 */
+	BV_OPF_SPECIAL = 1 << 27, /* ModRM.reg is a segment, control or debug register */
+	BV_OPF_VEX_3 = 1 << 28, /* VEX.vvvv is a third operand; */
+	BV_OPF_VEX_3R = 1 << 29, /* only if ModRM names a register */
 
-	/* What the common path need not look at one by one. */
-	BV_OPF_CHECKS = BV_OPF_NO64 | BV_OPF_ONLY64 | BV_OPF_CPL0 | BV_OPF_PROTECTED |
-			BV_OPF_MEMORY | BV_OPF_REGISTER | BV_OPF_SSE | BV_OPF_MMX | BV_OPF_X87 |
-			BV_OPF_UMIP,
+	/* What the decoder's verdict depends on. */
+	BV_OPF_VERDICT =
+		BV_OPF_NO64 | BV_OPF_ONLY64 | BV_OPF_MEMORY | BV_OPF_REGISTER | BV_OPF_SPECIAL,
+
+	/* What the emulator's common path need not look at one by one. */
+	BV_OPF_CHECKS =
+		BV_OPF_CPL0 | BV_OPF_PROTECTED | BV_OPF_SSE | BV_OPF_MMX | BV_OPF_X87 | BV_OPF_UMIP,
 };
 
 struct bv_opcode {

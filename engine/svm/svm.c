@@ -73,6 +73,7 @@ static int svm_cpus_alloc(void)
 		svm.cpu[i].host = bv_host_pages_alloc(0);
 		if (!svm.cpu[i].hsave || !svm.cpu[i].host)
 			return -BV_ENOMEM;
+		svm.cpu[i].host_pa = bv_host_pa(svm.cpu[i].host);
 	}
 	return 0;
 }
@@ -219,6 +220,7 @@ const struct bv_vendor bv_svm_vendor = {
 	.shadow_set = svm_shadow_set,
 	.tlb_flush = svm_tlb_flush,
 	.tsc_offset = svm_tsc_offset,
+	.tsc_aux = svm_tsc_aux,
 	.msr_filter = svm_msr_filter,
 	.cr4_supported = svm_cr4_supported,
 	.nest = &svm_nest_format,

@@ -10,6 +10,7 @@
 struct svm_cpu {
 	void *hsave; /* the page where VMRUN keeps the host's state */
 	struct svm_vmcb *host; /* what VMSAVE keeps of the host: FS, GS, TR, LDTR and system-call MSRs */
+	u64 host_pa; /* of `host` */
 	u32 asid_next;
 	u64 asid_generation;
 	bool enabled;
@@ -82,6 +83,7 @@ void svm_tsc_offset(struct bv_vcpu *vcpu, u64 offset);
 void svm_enter(struct bv_vcpu *vcpu);
 void svm_load(struct bv_vcpu *vcpu);
 void svm_unload(struct bv_vcpu *vcpu);
+void svm_tsc_aux(struct bv_vcpu *vcpu, u32 value);
 
 /* svm_exit.c: the VMCB's exit in neutral words. */
 void svm_exit_decode(struct bv_vcpu *vcpu);

@@ -11,7 +11,7 @@
  * GIF is clear from CLGI to STGI: the host's interrupts and NMIs wait, or end the guest's run because RFLAGS.IF is set when VMRUN
  * saves it. The general registers are cleared on the way back, so that no guest value is left for the host to speculate on.
  */
-static __attribute__((noinline)) void svm_vmrun(struct bv_gprs *gprs, u64 guest_pa, u64 host_pa)
+static __attribute__((__noinline__)) void svm_vmrun(struct bv_gprs *gprs, u64 guest_pa, u64 host_pa)
 {
 	__asm__ volatile(
 		"push %%rbp\n\t"
@@ -168,13 +168,14 @@ void svm_enter(struct bv_vcpu *vcpu)
 	struct svm_vcpu *own = svm_of(vcpu);
 	struct svm_vmcb *vmcb = own->vmcb;
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
-	u64 host_pa = bv_host_pa(cpu->host);
+	u64 host_pa = cpu->host_pa;
 
 	svm_asid_prepare(vcpu, own, cpu);
 	vmcb->rax = vcpu->gprs.gpr[BV_RAX];
 	vmcb->rsp = vcpu->gprs.gpr[BV_RSP];
 	vmcb->rip = vcpu->gprs.rip;
 	vmcb->rflags = vcpu->gprs.rflags;
+	vmcb->int_ctl = (vmcb->int_ctl & ~SVM_V_TPR) | vcpu->cr8;
 	if (svm.has_pku || vcpu->dr_live || vcpu->debug.hard_breakpoints || svm_guest_owns_xcr0(vcpu, vmcb))
 		svm_vmrun_with_extras(vcpu, vmcb, host_pa);
 	else
@@ -183,7 +184,8 @@ void svm_enter(struct bv_vcpu *vcpu)
 	vcpu->gprs.gpr[BV_RSP] = vmcb->rsp;
 	vcpu->gprs.rip = vmcb->rip;
 	vcpu->gprs.rflags = vmcb->rflags;
-	vmcb->clean = svm.features & SVM_FEATURE_CLEAN ? 0x3ff : 0;
+	vcpu->cr8 = vmcb->int_ctl & SVM_V_TPR;
+	vmcb->clean = svm.features & SVM_FEATURE_CLEAN ? 0x3ff & ~SVM_CLEAN_TPR : 0;
 	vmcb->event_inj = 0;
 	svm_exit_decode(vcpu);
 }
@@ -192,7 +194,7 @@ void svm_load(struct bv_vcpu *vcpu)
 {
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
 
-	__asm__ volatile("vmsave %%rax" : : "a"(bv_host_pa(cpu->host)) : "memory");
+	__asm__ volatile("vmsave %%rax" : : "a"(cpu->host_pa) : "memory");
 	/* Another vCPU, or this one elsewhere, may have used the CPU's cache of VMCBs since. */
 	svm_of(vcpu)->vmcb->clean = 0;
 	if (svm.has_rdtscp) {
@@ -206,4 +208,11 @@ void svm_unload(struct bv_vcpu *vcpu)
 {
 	if (svm.has_rdtscp && vcpu->host_tsc_aux != vcpu->tsc_aux)
 		native_wrmsr(MSR_TSC_AUX, vcpu->host_tsc_aux);
+}
+
+void svm_tsc_aux(struct bv_vcpu *vcpu, u32 value)
+{
+	vcpu->tsc_aux = value;
+	if (svm.has_rdtscp && vcpu->loaded)
+		native_wrmsr(MSR_TSC_AUX, value);
 }

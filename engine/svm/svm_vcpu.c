@@ -12,9 +12,9 @@ static const u8 always[] = {
 
 /*
  * #MC belongs to the host. #AC and #DB exit because a guest that makes their delivery raise them again would never let the CPU
- * take an interrupt; the core injects them.
+ * take an interrupt; the core injects them. #UD exits because it may be the other vendor's hypercall.
  */
-#define SVM_EXCEPTIONS_ALWAYS (1u << BV_EXC_MC | 1u << BV_EXC_AC | 1u << BV_EXC_DB)
+#define SVM_EXCEPTIONS_ALWAYS (1u << BV_EXC_MC | 1u << BV_EXC_AC | 1u << BV_EXC_DB | 1u << BV_EXC_UD)
 
 int svm_vcpu_init(struct bv_vcpu *vcpu)
 {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-or-later
 /*
- * The instruction decoder; see decode.h. What an opcode means is in data/opcodes.c, this file knows how
- * instructions are put together: prefixes, REX and VEX, the opcode maps, ModRM and SIB, displacement, immediate.
+ * The instruction decoder; see decode.h. What an opcode means is in data/opcodes.c, this file knows
+ * how instructions are put together: prefixes, REX and VEX, the opcode maps, ModRM and SIB,
+ * displacement, immediate.
  *
- * It reads ahead of the number of valid bytes and checks once at the end: .bytes is larger than anything that
- * can be parsed (14 prefixes, 3 opcode bytes, ModRM, SIB, 8 of displacement, 8 of immediate: 35). That keeps
- * bounds checks out of the path that every MMIO access takes.
+ * It reads ahead of the number of valid bytes and checks once at the end: .bytes is larger than
+ * anything that can be parsed (14 prefixes, 3 opcode bytes, ModRM, SIB, 8 of displacement, 8 of
+ * immediate: 35). That keeps bounds checks out of the path that every MMIO access takes.
  */
 #include "x86/decode.h"
 
@@ -68,14 +69,14 @@ static void bv_insn_prefix(struct bv_insn *insn, u8 byte)
 }
 
 /* Returns the index of the first byte that is no prefix. */
-static unsigned int bv_insn_prefixes(struct bv_insn *insn, const u8 *bytes)
+static unsigned int bv_insn_prefixes(struct bv_insn *insn, const u8 *bytes, enum bv_code_size code)
 {
 	unsigned int at;
 
 	for (at = 0; at < BV_INSN_MAX; at++) {
 		u8 byte = bytes[at];
 
-		if (insn->code == BV_CODE64 && (byte & 0xf0) == 0x40) {
+		if (code == BV_CODE64 && (byte & 0xf0) == 0x40) {
 			insn->prefixes |= BV_PREFIX_REX;
 			insn->rex = byte & 0xf;
 			continue;
@@ -119,17 +120,13 @@ static void bv_insn_address_size(struct bv_insn *insn)
 
 unsigned int bv_insn_width(const struct bv_insn *insn, u8 operand)
 {
-	switch (BV_WIDTH(operand)) {
-	case BV_SIZE_OP:
+	unsigned int width = BV_WIDTH(operand);
+
+	if (width == BV_SIZE_OP)
 		return insn->op_size;
-	case BV_SIZE_1:
-		return 1;
-	case BV_SIZE_2:
-		return 2;
-	case BV_SIZE_4:
-		return 4;
-	case BV_SIZE_8:
-		return 8;
+	if (width <= BV_SIZE_8) /* 1, 2, 4, 8 */
+		return 1u << ((width >> 5) - 1);
+	switch (width) {
 	case BV_SIZE_Y:
 		return insn->rex & BV_REX_W ? 8 : 4;
 	case BV_SIZE_VEC:
@@ -142,8 +139,9 @@ unsigned int bv_insn_width(const struct bv_insn *insn, u8 operand)
 /* ModRM with 16-bit addresses (APM volume 3, table 1-10). */
 static unsigned int bv_insn_memory16(struct bv_insn *insn, const u8 *bytes, unsigned int at)
 {
-	static const u8 bases[8] = { BV_RBX, BV_RBX, BV_RBP, BV_RBP,
-				     BV_RSI, BV_RDI, BV_RBP, BV_RBX };
+	static const u8 bases[8] = {
+		BV_RBX, BV_RBX, BV_RBP, BV_RBP, BV_RSI, BV_RDI, BV_RBP, BV_RBX
+	};
 	static const u8 indexes[8] = { BV_RSI,	       BV_RDI,	       BV_RSI,
 				       BV_RDI,	       BV_INSN_NO_REG, BV_INSN_NO_REG,
 				       BV_INSN_NO_REG, BV_INSN_NO_REG };
@@ -207,7 +205,7 @@ static void bv_insn_group(struct bv_insn *insn)
 		group = BV_GROUP_7R;
 	row = &bv_opcode_groups[group][(insn->modrm >> 3) & 7];
 	insn->row.op = row->op;
-	insn->row.flags |= row->flags;
+	insn->row.flags = (insn->row.flags & ~(u32)BV_OPF_GROUP) | row->flags;
 	if (row->dst)
 		insn->row.dst = row->dst;
 	if (row->src)
@@ -320,8 +318,8 @@ static unsigned int bv_insn_vex(struct bv_insn *insn, const u8 *bytes, unsigned 
 	u8 byte = bytes[at++];
 
 	/* no 66, F2, F3, LOCK or REX may stand before it */
-	if (insn->prefixes & (BV_PREFIX_66 | BV_PREFIX_REP | BV_PREFIX_REPNE | BV_PREFIX_LOCK |
-			      BV_PREFIX_REX))
+	if (insn->prefixes &
+	    (BV_PREFIX_66 | BV_PREFIX_REP | BV_PREFIX_REPNE | BV_PREFIX_LOCK | BV_PREFIX_REX))
 		map = 0;
 	insn->rex = byte & 0x80 ? 0 : BV_REX_R;
 	if (insn->opcode == 0xc4) {
@@ -379,7 +377,10 @@ static void bv_insn_ambiguous(struct bv_insn *insn)
 						.dst = BV_AT_RM | BV_SIZE_2,
 						.src = BV_AT_REG | BV_SIZE_2,
 						.flags = BV_OPF_MODRM | BV_OPF_PROTECTED };
-	/* LOCK MOV CR0 is another spelling of MOV CR8 for code that has no REX (APM volume 3, MOV CRn) */
+	/*
+	 * LOCK MOV CR0 is another spelling of MOV CR8 for code that has no REX (APM volume 3, MOV
+	 * CRn)
+	 */
 	if ((insn->row.flags & BV_OPF_REGISTER_ONLY) && (insn->prefixes & BV_PREFIX_LOCK) &&
 	    !(insn->opcode & 1) && !insn->reg) {
 		insn->reg = 8;
@@ -397,48 +398,70 @@ static bool bv_insn_has_memory(const struct bv_insn *insn, u8 operand)
 				  place == BV_AT_RM_LATE || place == BV_AT_RM16);
 }
 
+/* Does ModRM.reg name a segment, control or debug register that exists? */
+static bool bv_insn_has_register(const struct bv_insn *insn)
+{
+	unsigned int seg = insn->reg & 7; /* REX.R does not reach segment registers */
+
+	switch (insn->row.op) {
+	case BV_OP_MOV_FROM_SEG:
+		return seg <= BV_SEG_GS;
+	case BV_OP_MOV_TO_SEG:
+		return seg <= BV_SEG_GS && seg != BV_SEG_CS;
+	case BV_OP_MOV_FROM_CR:
+	case BV_OP_MOV_TO_CR:
+		return BV_BIT(insn->reg) & 0x11d; /* 0, 2, 3, 4, 8 */
+	case BV_OP_MOV_FROM_DR:
+	case BV_OP_MOV_TO_DR:
+		return insn->reg < 8;
+	default:
+		return true;
+	}
+}
+
+/*
+ * What only VEX brings in: VEX.L where it must be clear, VEX.vvvv where there is no third operand.
+ */
+static enum bv_decode_rc bv_insn_vex_verdict(const struct bv_insn *insn)
+{
+	u32 flags = insn->row.flags;
+	bool third = (flags & BV_OPF_VEX_3) || ((flags & BV_OPF_VEX_3R) && insn->mod == 3);
+
+	if (!(flags & BV_OPF_VEX))
+		return BV_DECODE_UNKNOWN;
+	if ((insn->vex_l && (flags & BV_OPF_VEX128)) || (insn->vex_reg && !third))
+		return BV_DECODE_INVALID;
+	return BV_DECODE_OK;
+}
+
 static enum bv_decode_rc bv_insn_verdict(const struct bv_insn *insn)
 {
 	u32 flags = insn->row.flags;
 
-	if (insn->row.op == BV_OP_UD)
-		return BV_DECODE_INVALID;
-	if (insn->row.op == BV_OP_UNKNOWN)
-		return BV_DECODE_UNKNOWN;
+	if (insn->row.op <= BV_OP_UD)
+		return insn->row.op == BV_OP_UD ? BV_DECODE_INVALID : BV_DECODE_UNKNOWN;
+	if (bv_likely(!(flags & BV_OPF_VERDICT) &&
+		      !(insn->prefixes & (BV_PREFIX_LOCK | BV_PREFIX_VEX))))
+		return BV_DECODE_OK;
 	if (insn->code == BV_CODE64 ? flags & BV_OPF_NO64 : flags & BV_OPF_ONLY64)
-		return BV_DECODE_INVALID;
+		/* 62 begins the encodings of AVX-512 there */
+		return insn->row.op == BV_OP_BOUND ? BV_DECODE_UNKNOWN : BV_DECODE_INVALID;
 	if (insn->mod == 3 ? flags & BV_OPF_MEMORY : flags & BV_OPF_REGISTER)
+		return BV_DECODE_INVALID;
+	if ((flags & BV_OPF_SPECIAL) && !bv_insn_has_register(insn))
 		return BV_DECODE_INVALID;
 	if ((insn->prefixes & BV_PREFIX_LOCK) &&
 	    (!(flags & BV_OPF_LOCK) || !bv_insn_has_memory(insn, insn->row.dst)))
 		return BV_DECODE_INVALID;
-	if (insn->prefixes & BV_PREFIX_VEX) {
-		if (!(flags & BV_OPF_VEX))
-			return BV_DECODE_UNKNOWN;
-		if (insn->vex_l && (flags & BV_OPF_VEX128))
-			return BV_DECODE_INVALID;
-	}
-	return BV_DECODE_OK;
+	return insn->prefixes & BV_PREFIX_VEX ? bv_insn_vex_verdict(insn) : BV_DECODE_OK;
 }
 
 static void bv_insn_clear(struct bv_insn *insn, enum bv_code_size code)
 {
+	*insn = (struct bv_insn){
+		.mod = 3, .base = BV_INSN_NO_REG, .index = BV_INSN_NO_REG, .seg = BV_SEG_DS
+	};
 	insn->code = (u8)code;
-	insn->prefixes = 0;
-	insn->rex = 0;
-	insn->modrm = 0;
-	insn->mod = 3;
-	insn->reg = 0;
-	insn->rm = 0;
-	insn->base = BV_INSN_NO_REG;
-	insn->index = BV_INSN_NO_REG;
-	insn->scale = 0;
-	insn->seg = BV_SEG_DS;
-	insn->rip_relative = false;
-	insn->vex_l = 0;
-	insn->vex_reg = 0;
-	insn->disp = 0;
-	insn->imm = 0;
 }
 
 enum bv_decode_rc bv_insn_decode(struct bv_insn *insn, const u8 bytes[BV_INSN_WINDOW],
@@ -447,7 +470,7 @@ enum bv_decode_rc bv_insn_decode(struct bv_insn *insn, const u8 bytes[BV_INSN_WI
 	unsigned int at;
 
 	bv_insn_clear(insn, code);
-	at = bv_insn_prefixes(insn, bytes);
+	at = bv_insn_prefixes(insn, bytes, code);
 	bv_insn_address_size(insn);
 	insn->opcode = bytes[at++];
 	insn->row = bv_opcodes[insn->opcode];
@@ -524,7 +547,7 @@ void bv_mmio_finish(const struct bv_mmio *mmio, u64 *gpr, u64 value)
 
 bool bv_insn_one_access(const struct bv_insn *insn)
 {
-	if (insn->row.flags & (BV_OPF_STACK | BV_OPF_STRING | BV_OPF_BIT_STRING))
+	if (insn->row.flags & (BV_OPF_MORE | BV_OPF_STRING | BV_OPF_BIT_STRING))
 		return false;
 	return bv_insn_has_memory(insn, insn->row.dst) || bv_insn_has_memory(insn, insn->row.src);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The instruction decoder: bytes in, struct bv_insn out. It has no state, reaches no guest memory and knows no
- * register contents. The emulator calls it; an exit handler that only wants to know what a faulting access was
- * may call it alone, with bv_insn_as_mmio().
+ * The instruction decoder: bytes in, struct bv_insn out. It has no state, reaches no guest memory
+ * and knows no register contents. The emulator calls it; an exit handler that only wants to know
+ * what a faulting access was may call it alone, with bv_insn_as_mmio().
  */
 #ifndef BV_X86_DECODE_H
 #define BV_X86_DECODE_H
@@ -14,8 +14,8 @@
 #define BV_INSN_MAX 15
 
 /*
- * Size of the buffer that the decoder is given. It may look at bytes past the valid ones before it finds that
- * they are missing, never past this. Their values do not matter.
+ * Size of the buffer that the decoder is given. It may look at bytes past the valid ones before it
+ * finds that they are missing, never past this. Their values do not matter.
  */
 #define BV_INSN_WINDOW 40
 
@@ -28,7 +28,7 @@ enum bv_code_size {
 
 enum bv_decode_rc {
 	BV_DECODE_OK,
-	BV_DECODE_SHORT, /* more bytes are needed than there are, and it may become an instruction */
+	BV_DECODE_SHORT, /* more bytes are needed than there are */
 	BV_DECODE_LONG, /* longer than 15 bytes: #GP(0) */
 	BV_DECODE_INVALID, /* #UD */
 	BV_DECODE_UNKNOWN, /* an instruction that is not in the tables: length not found */
@@ -52,7 +52,8 @@ enum bv_decode_rc {
 #define BV_PREFIX_VEX 0x80
 
 struct bv_insn {
-	struct bv_opcode row; /* group and prefix sets resolved, operands of the group's row inherited */
+	struct bv_opcode
+		row; /* group and prefix sets resolved, operands of the group's row inherited */
 	u8 len;
 	u8 opcode; /* the last opcode byte */
 	u8 code; /* enum bv_code_size */
@@ -81,16 +82,50 @@ struct bv_insn {
 };
 
 /*
- * Decodes one instruction. .count of the .bytes are valid. Only after BV_DECODE_OK is .insn whole. The privilege
- * level and mode checks of row.flags are left to the emulator; NO64, ONLY64, MEMORY, REGISTER and LOCK are done.
+ * Decodes one instruction. .count of the .bytes are valid. Only after BV_DECODE_OK is .insn whole.
+ * The privilege level and mode checks of row.flags are left to the emulator; NO64, ONLY64, MEMORY,
+ * REGISTER and LOCK are done.
  */
 enum bv_decode_rc bv_insn_decode(struct bv_insn *insn, const u8 bytes[BV_INSN_WINDOW],
 				 unsigned int count, enum bv_code_size code);
 
+/*
+ * The same, remembering the last instruction: devices are reached from few places in a guest's
+ * code, and comparing fifteen bytes is much cheaper than decoding them. The key belongs to the
+ * insn; zeroed it matches nothing. Nobody may write to the insn in between.
+ */
+struct bv_insn_key {
+	u64 bytes[2];
+	u16 what; /* code size and count */
+};
+
+static inline enum bv_decode_rc bv_insn_decode_again(struct bv_insn *insn, struct bv_insn_key *key,
+						     const u8 bytes[BV_INSN_WINDOW],
+						     unsigned int count, enum bv_code_size code)
+{
+	u16 what = (u16)(code | count << 8);
+	enum bv_decode_rc rc;
+	u64 low, high;
+
+	__builtin_memcpy(&low, bytes, 8);
+	__builtin_memcpy(&high, bytes + 8, 8);
+	high &= ~0ULL >> 8; /* of fifteen bytes */
+	if (key->what == what && key->bytes[0] == low && key->bytes[1] == high)
+		return BV_DECODE_OK;
+	rc = bv_insn_decode(insn, bytes, count, code);
+	key->what = rc == BV_DECODE_OK ? what : 0;
+	key->bytes[0] = low;
+	key->bytes[1] = high;
+	return rc;
+}
+
 /* The bytes that an operand of this width takes. */
 unsigned int bv_insn_width(const struct bv_insn *insn, u8 operand);
 
-/* The offset that the ModRM or moffs operand names, wrapped to the address size. .rip is the instruction's. */
+/*
+ * The offset that the ModRM or moffs operand names, wrapped to the address size. .rip is the
+ * instruction's.
+ */
 static inline u64 bv_insn_address(const struct bv_insn *insn, const u64 *gpr, u64 rip)
 {
 	u64 address = (u64)insn->disp;
@@ -143,9 +178,10 @@ static inline void bv_gpr_set(u64 *gpr, unsigned int reg, unsigned int size, boo
 }
 
 /*
- * The quick way for the access that most MMIO is: one MOV, MOVZX or MOVSX between a general register (or an
- * immediate) and memory, no more than eight bytes. The caller knows the guest physical address from its exit,
- * does the access and, for a read, hands the bytes to bv_mmio_finish(). RIP advances by insn->len.
+ * The quick way for the access that most MMIO is: one MOV, MOVZX or MOVSX between a general
+ * register (or an immediate) and memory, no more than eight bytes. The caller knows the guest
+ * physical address from its exit, does the access and, for a read, hands the bytes to
+ * bv_mmio_finish(). RIP advances by insn->len.
  */
 struct bv_mmio {
 	bool write;
@@ -162,9 +198,9 @@ bool bv_insn_as_mmio(const struct bv_insn *insn, const u64 *gpr, struct bv_mmio 
 void bv_mmio_finish(const struct bv_mmio *mmio, u64 *gpr, u64 value);
 
 /*
- * True if the instruction accesses memory in one place only, that of its ModRM or moffs operand, in at most one
- * read and one write: a guest physical address from the exit is then that operand's. Not so for strings, stack
- * operations and bit strings.
+ * True if the instruction accesses memory in one place only, that of its ModRM or moffs operand, in
+ * at most one read and one write: a guest physical address from the exit is then that operand's.
+ * Not so for strings, bit strings, and what reaches the stack or descriptors besides.
  */
 bool bv_insn_one_access(const struct bv_insn *insn);
 

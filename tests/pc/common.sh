@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# What the scripts of the emulated PC share: where the cache is, how to speak, how to build a thing once. Sourced.
+# What the scripts of the emulated PC share: where the cache is, how to speak, how to build a thing
+# once. Sourced.
 
 pc_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 pc_cache=$(realpath -m "${BV_CACHE:-$pc_top/.cache}")
@@ -16,10 +17,11 @@ die() {
 	exit 1
 }
 
-# pc_once DIR COMMAND...: has COMMAND fill the directory that its last argument names, then calls it DIR. Does nothing
-# where DIR exists. Others who want the same DIR wait; a build that fails or is killed leaves no DIR.
+# pc_once DIR COMMAND...: has COMMAND fill the directory that its last argument names, then calls it
+# DIR. Does nothing where DIR exists. Others who want the same DIR wait; a build that fails or is
+# killed leaves no DIR.
 pc_once() {
-	local dir=$1 lock began
+	local dir=$1 lock began status
 	shift
 	[[ -d $dir ]] && return
 	mkdir -p "$(dirname "$dir")"
@@ -29,10 +31,18 @@ pc_once() {
 		began=$SECONDS
 		rm -rf "$dir.part"
 		mkdir "$dir.part"
-		"$@" "$dir.part" >"$dir.log" 2>&1 {lock}>&- || {
+		set +e # in an "or" list, errors inside of the command would go by unnoticed
+		(
+			set -e
+			"$@" "$dir.part"
+		) >"$dir.log" 2>&1 {lock}>&-
+		status=$?
+		set -e
+		if [[ $status != 0 ]]; then
+			rm -rf "$dir.part"
 			tail -n 20 "$dir.log" >&2
 			die "building ${dir#"$pc_cache/"} failed; all of its log is $dir.log"
-		}
+		fi
 		mv "$dir.part" "$dir"
 		say "built ${dir#"$pc_cache/"} in $((SECONDS - began)) s"
 	fi
@@ -43,11 +53,16 @@ pc_once() {
 pc_key() {
 	local thing
 	for thing in "$@"; do
-		if [[ -f $thing ]]; then cat "$thing"; else echo "$thing"; fi
+		if [[ -f $thing ]]; then grep -av '^[[:space:]]*#' "$thing"; else echo "$thing"; fi
 	done | sha256sum | cut -c1-12
 }
 
 # pc_as_root COMMAND...: for what only makes files that belong to root, in an image.
 pc_as_root() {
 	if [[ $(id -u) = 0 ]]; then "$@"; else fakeroot -- "$@"; fi
+}
+
+# pc_cpio DIR: an initramfs with what is in the directory
+pc_cpio() {
+	(cd "$1" && find . | LC_ALL=C sort | cpio --quiet -R 0:0 -o -H newc)
 }

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# For system tests, sourced by the script in the emulated PC: checks that count, and guests under QEMU.
+# For system tests, sourced by the script in the emulated PC: checks that count, and guests under
+# QEMU.
 
 passed=0 failed=0 skipped=0
 
@@ -30,7 +31,8 @@ sum() {
 	exit
 }
 
-# wait_for SECONDS FILE PATTERN [PID]: until the file has the pattern; in vain once the process is gone
+# wait_for SECONDS FILE PATTERN [PID]: until the file has the pattern; in vain once the process is
+# gone
 wait_for() {
 	local end=$((SECONDS + $1)) gone=
 	until grep -aqE -- "$3" "$2"; do
@@ -44,8 +46,8 @@ wait_for() {
 # guest_start ARG...: QEMU in the background, its pid in $guest, its serial port in the file $serial
 guest_start() {
 	serial=$(mktemp)
-	qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -no-reboot -serial "file:$serial" "$@" \
-		>"$serial.qemu" 2>&1 </dev/null &
+	qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -no-reboot \
+		-serial "file:$serial" "$@" >"$serial.qemu" 2>&1 </dev/null &
 	guest=$!
 }
 
@@ -82,5 +84,6 @@ guest_says() {
 linux_says() {
 	local limit=$1 pattern=$2
 	shift 2
-	guest_says "$limit" "$pattern" -m 256 -kernel vmlinuz -initrd initrd -append "console=ttyS0 panic=-1" "$@"
+	guest_says "$limit" "$pattern" -m 256 -kernel vmlinuz -initrd initrd \
+		-append "console=ttyS0 panic=-1" "$@"
 }

@@ -109,9 +109,6 @@ void bv_host_run_end(struct bv_vcpu *vcpu);
 int bv_host_guest_enter(struct bv_vcpu *vcpu);
 /* Turns interrupts on again, letting pending ones in. irqs off. */
 void bv_host_guest_leave(struct bv_vcpu *vcpu);
-/* Whether the host wants the CPU (a signal, a reschedule): asked between entries without leaving. irqs off. */
-bool bv_host_work_pending(struct bv_vcpu *vcpu);
-
 /* Sleeps until ready(vcpu) says so (checked after each wake), or a signal: -BV_EINTR. sleep. */
 int bv_host_vcpu_wait(struct bv_vcpu *vcpu, bool (*ready)(struct bv_vcpu *vcpu));
 /* Wakes a vCPU that waits. any. */
@@ -144,11 +141,9 @@ u64 bv_host_xcr0_supported(void);
 int bv_host_xsave_get(struct bv_vcpu *vcpu, void *area, u32 size);
 /* -BV_EINVAL: reserved bits, or components outside xcr0_supported. */
 int bv_host_xsave_set(struct bv_vcpu *vcpu, const void *area, u32 size);
-/* Vector register `index` (XMM 16, YMM 32, ZMM 64 bytes) of a vCPU between run_begin and run_end. sleep. */
+/* Vector register `index` (XMM 16, YMM 32 bytes) of a vCPU between run_begin and run_end. Setting 16 keeps the upper part. sleep. */
 void bv_host_vector_get(struct bv_vcpu *vcpu, unsigned int index, void *to, unsigned int bytes);
 void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *from, unsigned int bytes);
-/* Puts the state to what RESET (init false) or INIT (init true) leaves. sleep. */
-void bv_host_fpu_reset(struct bv_vcpu *vcpu, bool init);
 
 /* ---- the memory behind a guest's pages ---- */
 
@@ -167,14 +162,9 @@ struct bv_host_frame {
  */
 int bv_host_frame_get(struct bv_vm *vm, u64 host_addr, bool write, struct bv_host_frame *frame);
 void bv_host_frame_put(struct bv_host_frame *frame, bool dirtied);
-/* Marks a frame that is mapped in a nested table as used, or as written. any. */
-void bv_host_frame_mark(struct bv_mfn mfn, bool accessed, bool dirty);
-
 /* Copies between our memory and memory behind host addresses. -BV_EFAULT: some of it is not there. sleep. */
 int bv_host_read(struct bv_vm *vm, u64 host_addr, void *to, size_t bytes);
 int bv_host_write(struct bv_vm *vm, u64 host_addr, const void *from, size_t bytes);
-/* The same without sleeping: -BV_EFAULT also where a page would have to be brought in. any. */
-int bv_host_read_atomic(struct bv_vm *vm, u64 host_addr, void *to, size_t bytes);
 /*
  * Replaces `bytes` (1, 2, 4, 8 or 16, naturally aligned) at a host address if they equal *old, in one atomic step.
  * 0: done. -BV_EAGAIN: not equal, *old has what is there. -BV_EFAULT. sleep.

@@ -64,6 +64,7 @@ struct bv_ack_notifier {
 	void (*acked)(struct bv_ack_notifier *notifier);
 };
 void bv_irq_ack_notifier_add(struct bv_vm *vm, struct bv_ack_notifier *notifier);
+/* After it returns the notifier neither runs nor will run. sleep. */
 void bv_irq_ack_notifier_del(struct bv_vm *vm, struct bv_ack_notifier *notifier);
 
 /* ---- state, in neutral forms ---- */

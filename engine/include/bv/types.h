@@ -50,6 +50,8 @@ struct bv_mfn {
 #define BV_READ_ONCE(object) (*(const volatile __typeof__(object) *)&(object))
 #define BV_WRITE_ONCE(object, value) (*(volatile __typeof__(object) *)&(object) = (value))
 
+/* A case that goes on in the next one. */
+#define bv_fallthrough __attribute__((__fallthrough__))
 #define bv_printf_like(text, first) __attribute__((format(__printf__, text, first)))
 
 #endif

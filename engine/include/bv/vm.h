@@ -23,6 +23,8 @@ struct bv_vcpu;
 
 /* ---- the engine as a whole ---- */
 
+/* The name of the vendor that was chosen, for people. */
+const char *bv_engine_vendor(void);
 /* Chooses the vendor; -BV_ENODEV with the reason in bv_why_global() where the CPU lacks what is needed. */
 int bv_engine_init(void);
 void bv_engine_fini(void);
@@ -123,7 +125,7 @@ struct bv_run {
 			u32 index;
 			u64 data;
 			bool error; /* answer: inject #GP */
-			u8 why; /* 1 filter, 2 unknown, 4 invalid: as the front asked */
+			u8 why; /* BV_MSR_* */
 		} msr;
 		struct bv_hypercall hypercall;
 		u8 vector;
@@ -209,12 +211,15 @@ enum bv_mp_state bv_vcpu_mp_get(struct bv_vcpu *vcpu);
 int bv_vcpu_mp_set(struct bv_vcpu *vcpu, enum bv_mp_state state);
 u64 bv_vcpu_xcr0_get(struct bv_vcpu *vcpu);
 int bv_vcpu_xcr0_set(struct bv_vcpu *vcpu, u64 xcr0);
+/* PKRU is no part of what the host keeps of the FPU: the engine switches it. For hosts' xsave_get and _set. */
+u32 bv_vcpu_pkru_get(const struct bv_vcpu *vcpu);
+void bv_vcpu_pkru_set(struct bv_vcpu *vcpu, u32 pkru);
 
 /* An interrupt from a user-space interrupt controller: one at a time, -BV_EEXIST while one waits. */
 int bv_vcpu_interrupt(struct bv_vcpu *vcpu, u8 vector);
 /* any. */
 void bv_vcpu_nmi(struct bv_vcpu *vcpu);
-/* A machine check from user space, already checked against the banks. */
+/* Raises an exception at the next entry. */
 void bv_vcpu_inject_exception(struct bv_vcpu *vcpu, u8 vector, bool has_error, u32 error);
 
 /* ---- MSRs ---- */
@@ -226,7 +231,11 @@ int bv_vcpu_msr_set(struct bv_vcpu *vcpu, u32 index, u64 value);
 bool bv_msr_saved(unsigned int i, u32 *index);
 /* The i-th MSR that tells features, and the value this host supports; false past the last. */
 bool bv_msr_feature(unsigned int i, u32 *index, u64 *value);
-/* The MSR filter of user space: may the guest itself access this MSR? Returns to run as BV_RUN_MSR_* with why. */
+/* Why an access of the guest's to an MSR comes to the front: a bit each, in struct bv_run and in the policy. */
+#define BV_MSR_FILTERED 1u
+#define BV_MSR_UNKNOWN 2u
+#define BV_MSR_INVALID 4u
+/* The MSR filter of user space: may the guest itself access this MSR? any; returns to run as BV_RUN_MSR_* with why. */
 typedef bool bv_msr_filter(void *front, u32 index, bool write);
 void bv_vm_msr_policy(struct bv_vm *vm, u32 user_reasons, bv_msr_filter *filter);
 
@@ -244,10 +253,6 @@ struct bv_pv_ops {
 	int (*msr_set)(struct bv_vcpu *vcpu, u32 index, u64 value, bool host);
 	/* bv_vcpu_pv_request was called, or the vCPU came onto another CPU: bring shared pages up to date before entry. */
 	void (*refresh)(struct bv_vcpu *vcpu);
-	/* An interrupt is about to be injected, and its EOI may be signalled by memory (allowed), or a former offer must be withdrawn. */
-	void (*eoi_offer)(struct bv_vcpu *vcpu, bool allowed);
-	/* After an exit: whether the guest took the offer, that is, ended the interrupt by memory. */
-	bool (*eoi_taken)(struct bv_vcpu *vcpu);
 	void (*vcpu_reset)(struct bv_vcpu *vcpu);
 };
 
@@ -256,6 +261,8 @@ void bv_vcpu_set_pv(struct bv_vcpu *vcpu, void *data);
 void *bv_vcpu_pv(const struct bv_vcpu *vcpu);
 /* Asks for ops->refresh before the next entry. any. */
 void bv_vcpu_pv_request(struct bv_vcpu *vcpu);
+/* Whether refresh is to be called each time that the vCPU comes onto a CPU, not only onto another one. Owning vCPU. */
+void bv_vcpu_pv_each_load(struct bv_vcpu *vcpu, bool each);
 /* Copies with the memory lock held for reading, as it is inside bv_pv_ops. */
 int bv_vcpu_mem_read(struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
 int bv_vcpu_mem_write(struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);
@@ -264,10 +271,28 @@ bool bv_vcpu_send_ipi(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
 /* Wakes the vCPU with that APIC ID from HLT. */
 void bv_vcpu_wake_other(struct bv_vcpu *vcpu, u32 apic_id);
 
+/* ---- machine checks ---- */
+
+/* MCG_CAP as far as it can be offered: the number of banks in bits 7:0. */
+u64 bv_mce_supported(void);
+/* Gives the vCPU its MCG_CAP and clears its banks. -BV_EINVAL: more banks or other bits than supported. */
+int bv_vcpu_mce_setup(struct bv_vcpu *vcpu, u64 mcg_cap);
+
+struct bv_mce {
+	u8 bank;
+	u64 status, addr, misc, mcg_status;
+};
+
+/* Writes the error into its bank and, where it is uncorrected, raises #MC. -BV_EINVAL: no such bank, not valid. */
+int bv_vcpu_mce_raise(struct bv_vcpu *vcpu, const struct bv_mce *mce);
+
 /* ---- time ---- */
 
 /* The guest's TSC at this moment. any. */
 u64 bv_vcpu_tsc_now(struct bv_vcpu *vcpu);
+
+/* Whether guests may have a TSC frequency other than the host's. */
+bool bv_tsc_scalable(void);
 
 u32 bv_vcpu_tsc_khz(struct bv_vcpu *vcpu);
 /* -BV_EINVAL: not the host's frequency and the CPU cannot scale. */

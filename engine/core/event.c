@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
+/*
+ * Events: exceptions, NMIs and interrupts on their way into the guest.
+ *
+ * An event is first pending (it may still be merged or wait), then injected (the entry at hand delivers it). After each exit the hardware
+ * says whether a delivery was cut off; then the event is injected again, else it is forgotten. Priorities at an entry: what must be
+ * delivered again, exceptions, NMIs, interrupts. What cannot be delivered now makes a wish for an exit at the moment when it can.
+ *
+ * NMIs without help of the hardware. The guest's NMI handler ends with IRET, and until then no further NMI may come. So IRET exits
+ * once an NMI was injected. At that exit the IRET is still to be executed; if another NMI waits, the guest is stepped over it.
+ *
+ * Stepping (for NMIs and for a debugger) borrows the guest's TF flag for one entry and takes it back at the exit.
+ */
+#include "core/vcpu.h"
+
+/* ---- raising ---- */
+
+enum exception_class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
+
+/* Volume 2, table 8-3 */
+static enum exception_class exception_class(u8 vector)
+{
+	switch (vector) {
+	case BV_EXC_PF:
+		return PAGE_FAULT;
+	case BV_EXC_DE:
+	case BV_EXC_TS:
+	case BV_EXC_NP:
+	case BV_EXC_SS:
+	case BV_EXC_GP:
+	case BV_EXC_CP:
+		return CONTRIBUTORY;
+	default:
+		return BENIGN;
+	}
+}
+
+static bool makes_double_fault(u8 first, u8 second)
+{
+	enum exception_class a = exception_class(first), b = exception_class(second);
+
+	return (a == CONTRIBUTORY && b == CONTRIBUTORY) || (a == PAGE_FAULT && b != BENIGN);
+}
+
+void bv_event_raise(struct bv_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload)
+{
+	struct bv_events *events = &vcpu->events;
+	bool busy = events->exception.pending || events->exception.injected;
+
+	bv_vcpu_request(vcpu, BV_REQ_EVENT);
+	if (busy && events->exception.vector == BV_EXC_DF) {
+		bv_vcpu_request(vcpu, BV_REQ_TRIPLE_FAULT);
+		return;
+	}
+	if (busy && makes_double_fault(events->exception.vector, vector)) {
+		vector = BV_EXC_DF;
+		has_error = true;
+		error = 0;
+		payload = 0;
+	}
+	/* Of two that do not combine, the second comes first: the first is raised again by its instruction. */
+	events->exception.pending = true;
+	events->exception.injected = false;
+	events->exception.vector = vector;
+	events->exception.has_error = has_error;
+	events->exception.error = error;
+	events->exception.has_payload = vector == BV_EXC_PF || (vector == BV_EXC_DB && payload);
+	events->exception.payload = payload;
+}
+
+void bv_event_raise_fault(struct bv_vcpu *vcpu, const struct bv_fault *fault)
+{
+	bv_event_raise(vcpu, fault->vector, fault->has_error, fault->error, fault->cr2);
+}
+
+void bv_vcpu_inject_exception(struct bv_vcpu *vcpu, u8 vector, bool has_error, u32 error)
+{
+	bv_event_raise(vcpu, vector, has_error, error, 0);
+}
+
+int bv_vcpu_interrupt(struct bv_vcpu *vcpu, u8 vector)
+{
+	if (vcpu->front_irq >= 0)
+		return bv_refuse(&vcpu->vm->why, BV_EEXIST, "interrupt %u: vector %d is still waiting", vector,
+				 vcpu->front_irq);
+	vcpu->front_irq = vector;
+	bv_vcpu_request(vcpu, BV_REQ_EVENT);
+	return 0;
+}
+
+void bv_vcpu_nmi(struct bv_vcpu *vcpu)
+{
+	/* More than two are as two: one under way and one latched. */
+	if (__atomic_load_n(&vcpu->nmi_queued, __ATOMIC_RELAXED) < 2)
+		__atomic_fetch_add(&vcpu->nmi_queued, 1, __ATOMIC_SEQ_CST);
+	bv_vcpu_irq_arrived(vcpu);
+}
+
+void bv_vcpu_irq_arrived(struct bv_vcpu *vcpu)
+{
+	bv_vcpu_request(vcpu, BV_REQ_EVENT);
+	bv_vcpu_kick(vcpu);
+}
+
+void bv_vcpu_init_signal(struct bv_vcpu *vcpu)
+{
+	bv_vcpu_request(vcpu, BV_REQ_INIT);
+	bv_vcpu_kick(vcpu);
+}
+
+void bv_vcpu_sipi_signal(struct bv_vcpu *vcpu, u8 vector)
+{
+	__atomic_store_n(&vcpu->sipi_vector, vector, __ATOMIC_SEQ_CST);
+	bv_vcpu_request(vcpu, BV_REQ_SIPI);
+	bv_vcpu_kick(vcpu);
+}
+
+/* ---- what can be delivered now ---- */
+
+/* With local APICs in the engine and the 8259 in the front, LINT0 decides. */
+bool bv_event_front_irq_taken(struct bv_vcpu *vcpu)
+{
+	return !vcpu->vm->intc || vcpu->vm->intc->takes_extint(vcpu);
+}
+
+static int irq_pending(struct bv_vcpu *vcpu)
+{
+	if (vcpu->front_irq >= 0 && bv_event_front_irq_taken(vcpu))
+		return vcpu->front_irq;
+	return vcpu->vm->intc ? vcpu->vm->intc->pending(vcpu) : -1;
+}
+
+static int irq_take(struct bv_vcpu *vcpu)
+{
+	int vector = vcpu->front_irq;
+
+	if (vector < 0 || !bv_event_front_irq_taken(vcpu))
+		return vcpu->vm->intc ? vcpu->vm->intc->take(vcpu) : -1;
+	vcpu->front_irq = -1;
+	return vector;
+}
+
+bool bv_event_irq_allowed(struct bv_vcpu *vcpu)
+{
+	return vcpu->gprs.rflags & BV_RFLAGS_IF && !bv_vendor->shadow_get(vcpu) && !vcpu->debug.block_irq;
+}
+
+bool bv_event_wakes(struct bv_vcpu *vcpu)
+{
+	const struct bv_events *events = &vcpu->events;
+
+	if (events->exception.pending || events->exception.injected || events->nmi.injected || events->interrupt.injected)
+		return true;
+	if ((events->nmi.pending || __atomic_load_n(&vcpu->nmi_queued, __ATOMIC_ACQUIRE)) && !events->nmi.masked)
+		return true;
+	return vcpu->gprs.rflags & BV_RFLAGS_IF && irq_pending(vcpu) >= 0;
+}
+
+/* Takes in the NMIs that other threads have queued: at most two wait, one where the handler is running. */
+static void nmi_collect(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+	u32 most = events->nmi.masked || events->nmi.injected ? 1 : 2;
+	u32 sum;
+
+	if (!__atomic_load_n(&vcpu->nmi_queued, __ATOMIC_ACQUIRE))
+		return;
+	sum = events->nmi.pending + __atomic_exchange_n(&vcpu->nmi_queued, 0, __ATOMIC_SEQ_CST);
+	events->nmi.pending = sum < most ? sum : most;
+}
+
+/* ---- at an entry ---- */
+
+static void exception_payload(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+
+	if (!events->exception.has_payload)
+		return;
+	events->exception.has_payload = false;
+	if (events->exception.vector == BV_EXC_PF) {
+		bv_vcpu_touch(vcpu, BV_ST_CR);
+		vcpu->state.cr2 = events->exception.payload;
+	} else if (events->exception.vector == BV_EXC_DB) {
+		bv_vcpu_touch(vcpu, BV_ST_DR);
+		vcpu->state.dr6 = (vcpu->state.dr6 & ~0xfull) | events->exception.payload;
+		vcpu->state.dr7 &= ~BV_DR7_GD;
+	}
+}
+
+/* Faults (all but traps and aborts) are delivered with RF set in the saved flags, so that the instruction runs on its return. */
+static void exception_resume_flag(struct bv_vcpu *vcpu)
+{
+	u8 vector = vcpu->events.exception.vector;
+
+	if (vector != BV_EXC_DB && vector != BV_EXC_BP && vector != BV_EXC_OF && vector != BV_EXC_DF && vector != BV_EXC_MC)
+		vcpu->gprs.rflags |= BV_RFLAGS_RF;
+}
+
+/* Gives the vendor what has to be delivered; false if nothing has. */
+static bool inject_first(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+
+	if (events->exception.pending && !events->exception.injected) {
+		exception_payload(vcpu);
+		exception_resume_flag(vcpu);
+		events->exception.pending = false;
+		events->exception.injected = true;
+		vcpu->counter[BV_COUNT_EXCEPTIONS_INJECTED]++;
+	}
+	if (events->exception.injected)
+		bv_vendor->inject(vcpu, BV_EVENT_EXCEPTION, events->exception.vector,
+				  events->exception.has_error && vcpu->state_protected, events->exception.error);
+	else if (events->nmi.injected)
+		bv_vendor->inject(vcpu, BV_EVENT_NMI, BV_EXC_NMI, false, 0);
+	else if (events->interrupt.injected)
+		bv_vendor->inject(vcpu, events->interrupt.soft ? BV_EVENT_SOFT_IRQ : BV_EVENT_IRQ,
+				  events->interrupt.vector, false, 0);
+	else
+		return false;
+	return true;
+}
+
+static bool inject_nmi(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+
+	if (!events->nmi.pending || events->nmi.masked || bv_vendor->shadow_get(vcpu))
+		return false;
+	events->nmi.pending--;
+	events->nmi.injected = true;
+	events->nmi.masked = true;
+	vcpu->counter[BV_COUNT_NMIS_INJECTED]++;
+	bv_vendor->inject(vcpu, BV_EVENT_NMI, BV_EXC_NMI, false, 0);
+	return true;
+}
+
+static bool inject_irq(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+	int vector;
+
+	if (!bv_event_irq_allowed(vcpu))
+		return false;
+	vector = irq_take(vcpu);
+	if (vector < 0)
+		return false;
+	events->interrupt.injected = true;
+	events->interrupt.soft = false;
+	events->interrupt.vector = vector;
+	vcpu->counter[BV_COUNT_IRQS_INJECTED]++;
+	bv_vendor->inject(vcpu, BV_EVENT_IRQ, vector, false, 0);
+	return true;
+}
+
+static void step_begin(struct bv_vcpu *vcpu)
+{
+	vcpu->stepping = true;
+	vcpu->step_guest_tf = vcpu->gprs.rflags & BV_RFLAGS_TF;
+	vcpu->gprs.rflags |= BV_RFLAGS_TF;
+	if (vcpu->debug.single_step)
+		vcpu->gprs.rflags |= vcpu->debug.block_irq ? BV_RFLAGS_RF : 0;
+}
+
+/* Which exits the state of things asks for. */
+static void wishes_make(struct bv_vcpu *vcpu, bool injected)
+{
+	const struct bv_events *events = &vcpu->events;
+	struct bv_wishes wishes = vcpu->wishes;
+	bool irq_waits = irq_pending(vcpu) >= 0 ||
+			 (vcpu->run->irq_window_wanted && bv_event_front_irq_taken(vcpu));
+
+	wishes.irq_window = irq_waits && !vcpu->debug.block_irq;
+	wishes.nmi_window = events->nmi.masked && !vcpu->nmi_iret;
+	wishes.cr8_writes = vcpu->vm->intc ? vcpu->vm->intc->masked_by_tpr(vcpu) : true;
+	/* An NMI that waits for the end of an IRET, or of a shadow, is brought there by a step. */
+	if (events->nmi.pending && !injected && (!events->nmi.masked || vcpu->nmi_iret))
+		step_begin(vcpu);
+	else if (vcpu->debug.single_step)
+		step_begin(vcpu);
+	if (__builtin_memcmp(&wishes, &vcpu->wishes, sizeof(wishes))) {
+		vcpu->wishes = wishes;
+		bv_vendor->wish(vcpu, &wishes);
+	}
+}
+
+void bv_event_prepare(struct bv_vcpu *vcpu)
+{
+	bool injected;
+
+	if (vcpu->nmi_iret && vcpu->gprs.rip != vcpu->iret_rip) {
+		vcpu->nmi_iret = false;
+		vcpu->events.nmi.masked = false;
+	}
+	nmi_collect(vcpu);
+	bv_vcpu_need(vcpu, BV_ST_CR);
+	vcpu->state_protected = vcpu->state.cr0 & BV_CR0_PE;
+	injected = inject_first(vcpu) || inject_nmi(vcpu) || inject_irq(vcpu);
+	wishes_make(vcpu, injected);
+}
+
+/* ---- after an exit ---- */
+
+static void vectoring_keep(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+	const struct bv_exit *exit = &vcpu->exit;
+
+	bv_vcpu_request(vcpu, BV_REQ_EVENT);
+	switch (exit->vectoring.kind) {
+	case BV_VECTORING_IRQ:
+		events->interrupt.injected = true;
+		events->interrupt.vector = exit->vectoring.vector;
+		break;
+	case BV_VECTORING_NMI:
+		events->nmi.injected = true;
+		break;
+	default:
+		events->exception.injected = true;
+		events->exception.has_payload = false;
+		events->exception.vector = exit->vectoring.vector;
+		events->exception.has_error = exit->vectoring.has_error;
+		events->exception.error = exit->vectoring.error;
+		break;
+	}
+}
+
+void bv_event_exited(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+
+	events->exception.injected = false;
+	events->nmi.injected = false;
+	events->interrupt.injected = false;
+	if (bv_unlikely(vcpu->exit.vectoring.kind))
+		vectoring_keep(vcpu);
+	if (bv_unlikely(events->nmi.masked || events->nmi.pending || vcpu->debug.single_step))
+		bv_vcpu_request(vcpu, BV_REQ_EVENT);
+	if (bv_unlikely(vcpu->stepping) && vcpu->exit.kind != BV_EXIT_EXCEPTION) {
+		/* Something else came before the step was done: it is asked for again. */
+		vcpu->stepping = false;
+		if (!vcpu->step_guest_tf)
+			vcpu->gprs.rflags &= ~BV_RFLAGS_TF;
+		bv_vcpu_request(vcpu, BV_REQ_EVENT);
+	}
+}
+
+bool bv_event_step_done(struct bv_vcpu *vcpu)
+{
+	bool ours = vcpu->stepping && !vcpu->step_guest_tf;
+
+	if (!vcpu->stepping)
+		return false;
+	vcpu->stepping = false;
+	if (ours)
+		vcpu->gprs.rflags &= ~BV_RFLAGS_TF;
+	bv_vcpu_request(vcpu, BV_REQ_EVENT);
+	return ours;
+}
+
+void bv_event_iret(struct bv_vcpu *vcpu)
+{
+	vcpu->nmi_iret = true;
+	vcpu->iret_rip = vcpu->gprs.rip;
+	bv_vcpu_request(vcpu, BV_REQ_EVENT);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
+/* IN and OUT of one item: asked of the bus, then of the front. String forms are the emulator's. */
+#include "core/vcpu.h"
+
+static void port_to_front(struct bv_vcpu *vcpu, bool write)
+{
+	struct bv_run *run = vcpu->run;
+
+	run->reason = BV_RUN_IO;
+	run->io.port = vcpu->exit.port.port;
+	run->io.size = vcpu->exit.port.bytes;
+	run->io.write = write;
+	run->io.count = 1;
+}
+
+/* IN to AL and AX keeps the rest of RAX, IN to EAX clears the upper half. */
+static void port_set_rax(struct bv_vcpu *vcpu, unsigned int bytes, u32 value)
+{
+	u64 *rax = &vcpu->gprs.gpr[BV_RAX];
+
+	if (bytes == 4)
+		*rax = value;
+	else if (bytes == 2)
+		*rax = (*rax & ~0xffffull) | (u16)value;
+	else
+		*rax = (*rax & ~0xffull) | (u8)value;
+}
+
+static enum bv_exit_next port_in(struct bv_vcpu *vcpu)
+{
+	const struct bv_exit *exit = &vcpu->exit;
+	u32 value = 0;
+
+	if (bv_bus_read(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) == BV_ACCESS_DONE) {
+		port_set_rax(vcpu, exit->port.bytes, value);
+		bv_exit_skip(vcpu, exit->length);
+		return BV_NEXT_GUEST;
+	}
+	vcpu->wait.kind = BV_WAIT_PORT_IN;
+	vcpu->wait.rip = vcpu->gprs.rip;
+	vcpu->wait.length = exit->length;
+	vcpu->wait.bytes = exit->port.bytes;
+	port_to_front(vcpu, false);
+	return BV_NEXT_FRONT;
+}
+
+static enum bv_exit_next port_out(struct bv_vcpu *vcpu)
+{
+	const struct bv_exit *exit = &vcpu->exit;
+	u32 value = vcpu->gprs.gpr[BV_RAX];
+
+	/* An OUT is over when it leaves: what user space does with it (a reset) must find RIP behind it. */
+	bv_exit_skip(vcpu, exit->length);
+	if (bv_bus_write(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) == BV_ACCESS_DONE)
+		return BV_NEXT_GUEST;
+	__builtin_memcpy(vcpu->io_page, &value, exit->port.bytes);
+	port_to_front(vcpu, true);
+	return BV_NEXT_FRONT;
+}
+
+enum bv_exit_next bv_port_exit(struct bv_vcpu *vcpu)
+{
+	if (vcpu->exit.port.string)
+		return bv_emulate(vcpu, ~0ull);
+	return vcpu->exit.port.in ? port_in(vcpu) : port_out(vcpu);
+}
+
+void bv_port_in_finish(struct bv_vcpu *vcpu)
+{
+	u32 value = 0;
+
+	__builtin_memcpy(&value, vcpu->io_page, vcpu->wait.bytes);
+	port_set_rax(vcpu, vcpu->wait.bytes, value);
+	bv_exit_skip(vcpu, vcpu->wait.length);
+}

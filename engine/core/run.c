@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
+/*
+ * The run loop. Read bv_vcpu_run first: it is what the engine does.
+ *
+ * Entering. guest_mode says IN_GUEST before the requests are looked at, and whoever sets a request looks at guest_mode after: so either
+ * this thread sees the request, or the other one sees a guest to interrupt. An interrupt sent between the look and the entry is
+ * pending when the guest is entered, and makes it exit at once.
+ */
+#include "core/vcpu.h"
+
+/* Requests that the last moment before entry deals with, interrupts off; all others are dealt with before. */
+#define LATE_REQUESTS (1u << BV_REQ_EVENT | 1u << BV_REQ_TLB_FLUSH)
+
+static enum bv_exit_next run_return(struct bv_vcpu *vcpu, enum bv_run_reason reason)
+{
+	vcpu->run->reason = reason;
+	return BV_NEXT_FRONT;
+}
+
+/* ---- requests ---- */
+
+/* What exits depend on, all at once: after CPUID, debug settings or debug registers changed. */
+static void wishes_reload(struct bv_vcpu *vcpu)
+{
+	struct bv_wishes *wishes = &vcpu->wishes;
+
+	bv_vcpu_need(vcpu, BV_ST_DR);
+	if (vcpu->state.dr7 & BV_DR7_ENABLES)
+		vcpu->dr_live = true;
+	wishes->cr4_writes = bv_vendor->cr4_supported() & ~vcpu->caps.cr4;
+	wishes->dr_accesses = !vcpu->dr_live || vcpu->debug.hard_breakpoints;
+	wishes->bp_exits = vcpu->debug.soft_breakpoints;
+	bv_vendor->wish(vcpu, wishes);
+}
+
+static void sipi_take(struct bv_vcpu *vcpu)
+{
+	u8 vector = __atomic_load_n(&vcpu->sipi_vector, __ATOMIC_ACQUIRE);
+	struct bv_seg *cs = &vcpu->state.seg[BV_SEG_CS];
+
+	if (vcpu->mp_state != BV_MP_INIT_RECEIVED)
+		return;
+	bv_vcpu_touch(vcpu, BV_ST_SEG(BV_SEG_CS));
+	cs->sel = vector << 8;
+	cs->base = (u64)vector << 12;
+	vcpu->gprs.rip = 0;
+	vcpu->mp_state = BV_MP_RUNNABLE;
+}
+
+static void init_take(struct bv_vcpu *vcpu)
+{
+	bv_vcpu_reset(vcpu, true);
+	vcpu->mp_state = bv_vcpu_is_bsp(vcpu) ? BV_MP_RUNNABLE : BV_MP_INIT_RECEIVED;
+}
+
+static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
+{
+	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & 1u << BV_REQ_DEAD)
+		return run_return(vcpu, BV_RUN_DEAD);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_EOI_EXIT)) {
+		vcpu->run->vector = vcpu->eoi_vector;
+		return run_return(vcpu, BV_RUN_EOI);
+	}
+	if (bv_vcpu_take_request(vcpu, BV_REQ_INIT))
+		init_take(vcpu);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_SIPI))
+		sipi_take(vcpu);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_TRIPLE_FAULT))
+		return run_return(vcpu, BV_RUN_SHUTDOWN);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_UNHALT) && vcpu->mp_state == BV_MP_HALTED)
+		vcpu->mp_state = BV_MP_RUNNABLE;
+	if (bv_vcpu_take_request(vcpu, BV_REQ_RELOAD))
+		wishes_reload(vcpu);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_PV) && vcpu->vm->pv && vcpu->vm->pv->refresh) {
+		bv_host_rwsem_read(&vcpu->vm->mem_lock);
+		vcpu->vm->pv->refresh(vcpu);
+		bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	}
+	return BV_NEXT_GUEST;
+}
+
+/* ---- waiting ---- */
+
+static bool halted_ready(struct bv_vcpu *vcpu)
+{
+	u32 requests = __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE);
+
+	if (requests & ~LATE_REQUESTS)
+		return true;
+	return vcpu->mp_state == BV_MP_HALTED && bv_event_wakes(vcpu);
+}
+
+/* Sleeps until an event ends HLT, or a SIPI starts the processor. */
+static enum bv_exit_next run_wait(struct bv_vcpu *vcpu)
+{
+	vcpu->counter[BV_COUNT_HALT_WAITS]++;
+	if (bv_host_vcpu_wait(vcpu, halted_ready))
+		return run_return(vcpu, BV_RUN_INTERRUPTED);
+	if (vcpu->mp_state == BV_MP_HALTED && bv_event_wakes(vcpu))
+		vcpu->mp_state = BV_MP_RUNNABLE;
+	return BV_NEXT_GUEST;
+}
+
+/* ---- one entry ---- */
+
+/* CR8 is the task priority: the hardware has it while the guest runs, the local APIC else. */
+static void run_enter_with_cr8(struct bv_vcpu *vcpu)
+{
+	u8 before = bv_vcpu_cr8(vcpu);
+
+	vcpu->cr8 = before;
+	bv_vendor->enter(vcpu);
+	if (bv_unlikely(vcpu->cr8 != before))
+		bv_vcpu_set_cr8(vcpu, vcpu->cr8);
+}
+
+/* Interrupts are off. False: not entered, something has to be done first. */
+static bool run_enter(struct bv_vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->guest_mode, BV_IN_GUEST, __ATOMIC_SEQ_CST);
+	if (bv_unlikely(__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST))) {
+		if (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & ~LATE_REQUESTS) {
+			__atomic_store_n(&vcpu->guest_mode, BV_OUTSIDE_GUEST, __ATOMIC_RELEASE);
+			return false;
+		}
+		if (bv_vcpu_take_request(vcpu, BV_REQ_TLB_FLUSH)) {
+			vcpu->counter[BV_COUNT_TLB_FLUSHES]++;
+			bv_vendor->tlb_flush(vcpu);
+		}
+		if (bv_vcpu_take_request(vcpu, BV_REQ_EVENT))
+			bv_event_prepare(vcpu);
+	}
+	if (vcpu->dirty) {
+		bv_vendor->push(vcpu, vcpu->dirty);
+		vcpu->dirty = 0;
+	}
+	run_enter_with_cr8(vcpu);
+	vcpu->valid = 0;
+	__atomic_store_n(&vcpu->guest_mode, BV_OUTSIDE_GUEST, __ATOMIC_RELEASE);
+	return true;
+}
+
+/* Whether the front asked to be told that an interrupt can be taken now. */
+static bool irq_window_due(struct bv_vcpu *vcpu)
+{
+	return vcpu->run->irq_window_wanted && bv_vcpu_irq_open(vcpu);
+}
+
+static enum bv_exit_next run_once(struct bv_vcpu *vcpu)
+{
+	bool entered;
+
+	if (bv_unlikely(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & ~LATE_REQUESTS) &&
+	    requests_handle(vcpu) == BV_NEXT_FRONT)
+		return BV_NEXT_FRONT;
+	if (bv_unlikely(vcpu->mp_state != BV_MP_RUNNABLE))
+		return run_wait(vcpu);
+	if (bv_unlikely(vcpu->step_due))
+		return bv_exit_step_report(vcpu);
+	if (bv_unlikely(irq_window_due(vcpu)))
+		return run_return(vcpu, BV_RUN_IRQ_WINDOW);
+	if (bv_unlikely(bv_dirty_ring_full(vcpu)))
+		return run_return(vcpu, BV_RUN_DIRTY_RING_FULL);
+	if (bv_host_guest_enter(vcpu))
+		return run_return(vcpu, BV_RUN_INTERRUPTED);
+	entered = run_enter(vcpu);
+	bv_host_guest_leave(vcpu);
+	if (!entered)
+		return BV_NEXT_GUEST;
+	vcpu->counter[BV_COUNT_ENTRIES]++;
+	bv_event_exited(vcpu);
+	return bv_exit_handle(vcpu);
+}
+
+void bv_vcpu_run(struct bv_vcpu *vcpu, struct bv_run *run)
+{
+	enum bv_exit_next next = BV_NEXT_GUEST;
+
+	vcpu->run = run;
+	if (run->irq_window_wanted != vcpu->wishes.irq_window)
+		bv_vcpu_request(vcpu, BV_REQ_EVENT);
+	if (bv_host_run_begin(vcpu)) {
+		run_return(vcpu, BV_RUN_INTERRUPTED);
+		return;
+	}
+	if (vcpu->wait.kind != BV_WAIT_NOTHING)
+		next = bv_wait_finish(vcpu);
+	if (next == BV_NEXT_GUEST && run->immediate_exit)
+		next = run_return(vcpu, BV_RUN_INTERRUPTED);
+	while (next == BV_NEXT_GUEST)
+		next = run_once(vcpu);
+	vcpu->counter[BV_COUNT_TO_FRONT]++;
+	bv_host_run_end(vcpu);
+}
+
+/* ---- from outside ---- */
+
+void bv_vcpu_kick(struct bv_vcpu *vcpu)
+{
+	bv_host_vcpu_wake(vcpu);
+	if (__atomic_load_n(&vcpu->guest_mode, __ATOMIC_SEQ_CST) == BV_IN_GUEST && !bv_host_vcpu_is_current(vcpu))
+		bv_host_vcpu_interrupt(vcpu);
+}
+
+void bv_vcpu_load(struct bv_vcpu *vcpu)
+{
+	u32 cpu = bv_host_cpu();
+
+	/* Its clock page tells of this CPU's time stamp counter; steal time grows while it is on none. */
+	if (vcpu->cpu != cpu || vcpu->pv_each_load)
+		bv_vcpu_request(vcpu, BV_REQ_PV);
+	vcpu->cpu = cpu;
+	bv_vendor->load(vcpu);
+	vcpu->loaded = true;
+}
+
+void bv_vcpu_unload(struct bv_vcpu *vcpu)
+{
+	vcpu->loaded = false;
+	bv_vendor->unload(vcpu);
+	/* Debug registers that hold no breakpoint need not be switched at every exit until they are used again. */
+	if (vcpu->dr_live && !vcpu->debug.hard_breakpoints) {
+		bv_vcpu_need(vcpu, BV_ST_DR);
+		if (!(vcpu->state.dr7 & BV_DR7_ENABLES)) {
+			vcpu->dr_live = false;
+			bv_vcpu_request(vcpu, BV_REQ_RELOAD);
+		}
+	}
+}
+
+bool bv_vcpu_if_flag(struct bv_vcpu *vcpu)
+{
+	return vcpu->gprs.rflags & BV_RFLAGS_IF;
+}
+
+bool bv_vcpu_irq_open(struct bv_vcpu *vcpu)
+{
+	const struct bv_events *events = &vcpu->events;
+
+	return bv_event_irq_allowed(vcpu) && bv_event_front_irq_taken(vcpu) && vcpu->front_irq < 0 && !events->interrupt.injected &&
+	       !events->exception.injected && !events->exception.pending && !events->nmi.injected;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
+/* The engine as a whole, VMs, and the list of a VM's vCPUs. */
+#include "core/vcpu.h"
+#include "lib/format.h"
+
+const struct bv_vendor *bv_vendor;
+
+/* In the order in which they are tried. */
+static const struct bv_vendor *const vendors[] = { &bv_svm_vendor };
+
+int bv_engine_init(void)
+{
+	const char *why = "no vendor's virtualization was found";
+	int error;
+
+	bv_why_init(bv_why_global());
+	for (unsigned int i = 0; i < BV_ARRAY_SIZE(vendors) && !bv_vendor; i++)
+		if (vendors[i]->probe(&why))
+			bv_vendor = vendors[i];
+	if (!bv_vendor)
+		return bv_refuse(bv_why_global(), BV_ENODEV, "%s", why);
+	error = bv_vendor->init();
+	if (error) {
+		bv_refuse(bv_why_global(), -error, "%s: no memory for its tables", bv_vendor->name);
+		bv_vendor = NULL;
+	}
+	return error;
+}
+
+void bv_engine_fini(void)
+{
+	bv_vendor->fini();
+	bv_vendor = NULL;
+}
+
+int bv_engine_cpu_enable(void)
+{
+	return bv_vendor->cpu_enable();
+}
+
+void bv_engine_cpu_disable(void)
+{
+	bv_vendor->cpu_disable();
+}
+
+struct bv_vm *bv_vm_create(void *host_cookie)
+{
+	struct bv_vm *vm = bv_host_alloc(sizeof(*vm));
+
+	if (!vm)
+		return NULL;
+	vm->host = host_cookie;
+	bv_why_init(&vm->why);
+	bv_host_rwsem_init(&vm->mem_lock);
+	bv_host_mutex_init(&vm->vcpu_lock);
+	bv_host_spin_init(&vm->clock_lock);
+	bv_host_spin_init(&vm->tsc_lock);
+	vm->clock_offset = -(s64)bv_host_ns();
+	if (bv_nest_init(&vm->nest, bv_vendor->nest))
+		goto no_nest;
+	if (bv_vendor->vm_init(vm))
+		goto no_vendor;
+	return vm;
+no_vendor:
+	bv_nest_fini(&vm->nest);
+no_nest:
+	bv_host_free(vm);
+	return NULL;
+}
+
+static void vcpu_destroy(struct bv_vcpu *vcpu)
+{
+	if (vcpu->vm->intc && vcpu->intc)
+		vcpu->vm->intc->vcpu_fini(vcpu);
+	bv_vendor->vcpu_fini(vcpu);
+	bv_nest_cache_drop(&vcpu->cache);
+	bv_host_free(vcpu->ring);
+	bv_host_free(vcpu->cpuid);
+	bv_host_free(vcpu->msrs);
+	bv_host_free(vcpu);
+}
+
+void bv_vm_destroy(struct bv_vm *vm)
+{
+	for (unsigned int i = 0; i < BV_MAX_VCPUS; i++)
+		if (vm->vcpu[i])
+			vcpu_destroy(vm->vcpu[i]);
+	if (vm->intc)
+		vm->intc->vm_fini(vm);
+	for (unsigned int i = 0; i < BV_BUS_COUNT; i++)
+		bv_host_free(vm->bus[i].device);
+	bv_vendor->vm_fini(vm);
+	bv_nest_fini(&vm->nest);
+	bv_regions_free(vm);
+	bv_host_free(vm);
+}
+
+struct bv_vcpu *bv_vcpu_create(struct bv_vm *vm, unsigned int index, void *host_cookie, void *io_page, int *error)
+{
+	struct bv_vcpu *vcpu = NULL;
+
+	*error = index < BV_MAX_VCPUS ? 0 : bv_refuse(&vm->why, BV_EINVAL, "vCPU id %u: the highest is %u", index,
+						      BV_MAX_VCPUS - 1);
+	if (!*error) {
+		vcpu = bv_host_alloc(sizeof(*vcpu));
+		*error = vcpu ? 0 : -BV_ENOMEM;
+	}
+	if (*error)
+		return NULL;
+	vcpu->vm = vm;
+	vcpu->index = index;
+	vcpu->host = host_cookie;
+	vcpu->io_page = io_page;
+	vcpu->front_irq = -1;
+	vcpu->cpu = ~0u;
+	vcpu->emul.gpr = vcpu->gprs.gpr;
+	vcpu->emul.owner = vcpu;
+	vcpu->emul.replay = &vcpu->replay;
+	*error = bv_msr_store_init(vcpu);
+	if (!*error)
+		*error = bv_vcpu_cpuid_set(vcpu, NULL, 0);
+	if (!*error)
+		*error = bv_vendor->vcpu_init(vcpu);
+	if (*error)
+		goto no_vendor;
+	if (vm->intc)
+		*error = vm->intc->vcpu_init(vcpu);
+	if (*error)
+		goto no_intc;
+	bv_vcpu_reset(vcpu, false);
+	bv_vcpu_msr_set(vcpu, 0x10, 0);
+	bv_host_mutex_lock(&vm->vcpu_lock);
+	if (vm->vcpu[index]) {
+		*error = bv_refuse(&vm->why, BV_EEXIST, "vCPU id %u exists", index);
+	} else {
+		__atomic_store_n(&vm->vcpu[index], vcpu, __ATOMIC_RELEASE);
+		if (index >= vm->vcpu_count)
+			__atomic_store_n(&vm->vcpu_count, index + 1, __ATOMIC_RELEASE);
+	}
+	bv_host_mutex_unlock(&vm->vcpu_lock);
+	if (!*error)
+		return vcpu;
+	if (vm->intc)
+		vm->intc->vcpu_fini(vcpu);
+no_intc:
+	bv_vendor->vcpu_fini(vcpu);
+no_vendor:
+	bv_host_free(vcpu->cpuid);
+	bv_host_free(vcpu->msrs);
+	bv_host_free(vcpu);
+	return NULL;
+}
+
+/* ---- small questions ---- */
+
+void *bv_vm_host(const struct bv_vm *vm)
+{
+	return vm->host;
+}
+
+void bv_vm_set_front(struct bv_vm *vm, void *front)
+{
+	vm->front = front;
+}
+
+void *bv_vm_front(const struct bv_vm *vm)
+{
+	return vm->front;
+}
+
+struct bv_why *bv_vm_why(struct bv_vm *vm)
+{
+	return &vm->why;
+}
+
+void bv_vm_kill(struct bv_vm *vm, const char *format, ...)
+{
+	char text[BV_WHY_CHARS];
+	struct bv_vcpu *vcpu;
+	va_list arguments;
+	unsigned int i;
+
+	if (__atomic_exchange_n(&vm->dead, 1, __ATOMIC_SEQ_CST))
+		return;
+	va_start(arguments, format);
+	bv_format_v(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	bv_refuse(&vm->why, BV_EIO, "VM ended: %s", text);
+	bv_vm_for_each_vcpu(i, vcpu, vm) {
+		bv_vcpu_request(vcpu, BV_REQ_DEAD);
+		bv_vcpu_kick(vcpu);
+	}
+}
+
+bool bv_vm_dead(const struct bv_vm *vm)
+{
+	return __atomic_load_n(&vm->dead, __ATOMIC_ACQUIRE);
+}
+
+struct bv_vcpu *bv_vm_vcpu(struct bv_vm *vm, unsigned int index)
+{
+	return index < BV_MAX_VCPUS ? __atomic_load_n(&vm->vcpu[index], __ATOMIC_ACQUIRE) : NULL;
+}
+
+unsigned int bv_vm_vcpu_count(struct bv_vm *vm)
+{
+	return __atomic_load_n(&vm->vcpu_count, __ATOMIC_ACQUIRE);
+}
+
+void bv_vm_set_bsp(struct bv_vm *vm, unsigned int index)
+{
+	vm->bsp = index;
+}
+
+void bv_vm_set_pv(struct bv_vm *vm, const struct bv_pv_ops *ops)
+{
+	vm->pv = ops;
+}
+
+u64 bv_vm_clock_get(struct bv_vm *vm)
+{
+	u64 flags = bv_host_spin_lock_irq(&vm->clock_lock);
+	u64 ns = bv_host_ns() + vm->clock_offset;
+
+	bv_host_spin_unlock_irq(&vm->clock_lock, flags);
+	return ns;
+}
+
+void bv_vm_clock_set(struct bv_vm *vm, u64 ns)
+{
+	u64 flags = bv_host_spin_lock_irq(&vm->clock_lock);
+	struct bv_vcpu *vcpu;
+	unsigned int i;
+
+	vm->clock_offset = ns - bv_host_ns();
+	bv_host_spin_unlock_irq(&vm->clock_lock, flags);
+	bv_vm_for_each_vcpu(i, vcpu, vm)
+		bv_vcpu_pv_request(vcpu);
+}
+
+const char *bv_engine_vendor(void)
+{
+	return bv_vendor->name;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The thread that runs a vCPU, on Linux. The preemption notifier tells the engine when the thread leaves a CPU and comes to one; signals,
+ * rescheduling and task work are dealt with before each entry.
+ */
+#include <linux/context_tracking.h>
+#include <linux/entry-kvm.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/mmu_notifier.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/vtime.h>
+#include <linux/wait.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
+
+#include "fronts/kvm/os.h"
+#include "hosts/linux/compat/compat.h"
+#include "hosts/linux/host.h"
+#include "hosts/linux/host_work.h"
+
+/* ---- onto a CPU and off it ---- */
+
+static void notifier_in(struct preempt_notifier *notifier, int cpu)
+{
+	struct bv_linux_vcpu *own = container_of(notifier, struct bv_linux_vcpu, notifier);
+
+	WRITE_ONCE(own->cpu, cpu);
+	bv_vcpu_load(own->vcpu);
+}
+
+static void notifier_out(struct preempt_notifier *notifier, struct task_struct *next)
+{
+	struct bv_linux_vcpu *own = container_of(notifier, struct bv_linux_vcpu, notifier);
+
+	bv_vcpu_unload(own->vcpu);
+	WRITE_ONCE(own->cpu, -1);
+}
+
+static struct preempt_ops notifier_ops = {
+	.sched_in = notifier_in,
+	.sched_out = notifier_out,
+};
+
+void *bvk_host_vcpu_new(void *host_vm)
+{
+	struct bv_linux_vcpu *own = kzalloc(sizeof(*own), GFP_KERNEL_ACCOUNT);
+
+	if (!own)
+		return NULL;
+	if (bv_linux_fpu_alloc(own)) {
+		kfree(own);
+		return NULL;
+	}
+	init_waitqueue_head(&own->queue);
+	preempt_notifier_init(&own->notifier, &notifier_ops);
+	own->cpu = -1;
+	return own;
+}
+
+void bvk_host_vcpu_free(void *host_vcpu)
+{
+	struct bv_linux_vcpu *own = host_vcpu;
+
+	bv_linux_fpu_free(own);
+	kfree(own);
+}
+
+int bv_host_run_begin(struct bv_vcpu *vcpu)
+{
+	struct bv_linux_vcpu *own = bv_linux_vcpu_of(vcpu);
+
+	own->vcpu = vcpu;
+	preempt_disable();
+	WRITE_ONCE(own->task, current);
+	WRITE_ONCE(own->cpu, smp_processor_id());
+	preempt_notifier_register(&own->notifier);
+	bv_vcpu_load(vcpu);
+	preempt_enable();
+	fpu_swap_kvm_fpstate(&own->fpu, true);
+	return 0;
+}
+
+void bv_host_run_end(struct bv_vcpu *vcpu)
+{
+	struct bv_linux_vcpu *own = bv_linux_vcpu_of(vcpu);
+
+	fpu_swap_kvm_fpstate(&own->fpu, false);
+	preempt_disable();
+	bv_vcpu_unload(vcpu);
+	preempt_notifier_unregister(&own->notifier);
+	WRITE_ONCE(own->cpu, -1);
+	WRITE_ONCE(own->task, NULL);
+	preempt_enable();
+}
+
+/* ---- into the guest and out of it ---- */
+
+int bv_host_guest_enter(struct bv_vcpu *vcpu)
+{
+	struct bv_linux_vcpu *own = bv_linux_vcpu_of(vcpu);
+
+	for (;;) {
+		if (unlikely(__xfer_to_guest_mode_work_pending()) && bv_linux_work())
+			return -BV_EINTR;
+		preempt_disable();
+		local_irq_disable();
+		if (likely(!__xfer_to_guest_mode_work_pending()))
+			break;
+		local_irq_enable();
+		preempt_enable();
+	}
+	WRITE_ONCE(own->in_guest, true);
+	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
+		switch_fpu_return();
+	vtime_account_guest_enter();
+	/* Once a tick is as often as RCU can make use of it. */
+	if (!context_tracking_guest_enter() && own->noted != jiffies) {
+		own->noted = jiffies;
+		bv_compat_rcu_note();
+	}
+	return 0;
+}
+
+void bv_host_guest_leave(struct bv_vcpu *vcpu)
+{
+	context_tracking_guest_exit();
+	WRITE_ONCE(bv_linux_vcpu_of(vcpu)->in_guest, false);
+	if (unlikely(hw_breakpoint_active()))
+		hw_breakpoint_restore();
+	/* The interrupt that ended the guest's run comes now, and a tick finds the guest to account. */
+	local_irq_enable();
+	local_irq_disable();
+	vtime_account_guest_exit();
+	local_irq_enable();
+	preempt_enable();
+}
+
+int bv_host_vcpu_wait(struct bv_vcpu *vcpu, bool (*ready)(struct bv_vcpu *vcpu))
+{
+	return wait_event_interruptible(bv_linux_vcpu_of(vcpu)->queue, ready(vcpu)) ? -BV_EINTR : 0;
+}
+
+void bv_host_vcpu_wake(struct bv_vcpu *vcpu)
+{
+	struct bv_linux_vcpu *own = bv_linux_vcpu_of(vcpu);
+
+	if (wq_has_sleeper(&own->queue))
+		wake_up(&own->queue);
+}
+
+void bv_host_vcpu_interrupt(struct bv_vcpu *vcpu)
+{
+	int cpu = READ_ONCE(bv_linux_vcpu_of(vcpu)->cpu);
+
+	if (cpu >= 0)
+		smp_send_reschedule(cpu);
+}
+
+static void nothing(void *unused)
+{
+}
+
+static DEFINE_PER_CPU(cpumask_t, interrupt_mask);
+
+void bv_host_vm_interrupt_wait(struct bv_vm *vm)
+{
+	cpumask_t *mask;
+	unsigned int i;
+
+	preempt_disable();
+	mask = this_cpu_ptr(&interrupt_mask);
+	cpumask_clear(mask);
+	for (i = 0; i < bv_vm_vcpu_count(vm); i++) {
+		struct bv_vcpu *vcpu = bv_vm_vcpu(vm, i);
+		int cpu = vcpu ? READ_ONCE(bv_linux_vcpu_of(vcpu)->cpu) : -1;
+
+		if (cpu >= 0 && READ_ONCE(bv_linux_vcpu_of(vcpu)->in_guest))
+			cpumask_set_cpu(cpu, mask);
+	}
+	smp_call_function_many(mask, nothing, NULL, true);
+	preempt_enable();
+}
+
+bool bv_host_vcpu_is_current(struct bv_vcpu *vcpu)
+{
+	return READ_ONCE(bv_linux_vcpu_of(vcpu)->task) == current;
+}
+
+u64 bv_host_vcpu_steal_ns(struct bv_vcpu *vcpu)
+{
+	return current->sched_info.run_delay;
+}
