@@ -48,8 +48,11 @@ struct bv_dirty_ring {
 	u32 entries; /* a power of two */
 	u32 next, reset; /* next to fill, next to take back: owning vCPU; under vm->nest.lock */
 };
-/* So full that the front must empty it before the guest runs on. */
-bool bv_dirty_ring_full(const struct bv_vcpu *vcpu);
+/* So full that the front must empty it before the guest runs on: room is left for what one exit may still write. */
+static inline bool bv_dirty_ring_full(const struct bv_dirty_ring *ring)
+{
+	return ring && ring->next - ring->reset + 64 >= ring->entries;
+}
 
 /* Memory as the guest-physical bus sees it. Caller holds vm->mem_lock for reading. vcpu may be NULL. */
 int bv_mem_read_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
