@@ -326,18 +326,34 @@ static void vectoring_keep(struct bv_vcpu *vcpu)
 	}
 }
 
-void bv_event_exited(struct bv_vcpu *vcpu)
+/* The entry was given the first of these (inject_first); one after it still waits. */
+static void injected_forget(struct bv_vcpu *vcpu)
 {
 	struct bv_events *events = &vcpu->events;
 
-	events->exception.injected = false;
-	events->nmi.injected = false;
-	events->interrupt.injected = false;
-	if (bv_unlikely(vcpu->exit.vectoring.kind))
+	if (bv_likely(!events->exception.injected && !events->nmi.injected)) {
+		events->interrupt.injected = false;
+		return;
+	}
+	if (events->exception.injected)
+		events->exception.injected = false;
+	else
+		events->nmi.injected = false;
+	if (events->nmi.injected || events->interrupt.injected)
+		bv_vcpu_request(vcpu, BV_REQ_EVENT);
+}
+
+void bv_event_exited(struct bv_vcpu *vcpu)
+{
+	const struct bv_events *events = &vcpu->events;
+	const struct bv_exit *exit = &vcpu->exit;
+
+	injected_forget(vcpu);
+	if (bv_unlikely(exit->vectoring.kind))
 		vectoring_keep(vcpu);
 	if (bv_unlikely(events->nmi.masked || events->nmi.pending || vcpu->debug.single_step))
 		bv_vcpu_request(vcpu, BV_REQ_EVENT);
-	if (bv_unlikely(vcpu->stepping) && vcpu->exit.kind != BV_EXIT_EXCEPTION) {
+	if (bv_unlikely(vcpu->stepping) && (exit->kind != BV_EXIT_EXCEPTION || exit->exception.vector != BV_EXC_DB)) {
 		/* Something else came before the step was done: it is asked for again. */
 		vcpu->stepping = false;
 		if (!vcpu->step_guest_tf)

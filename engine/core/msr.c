@@ -43,27 +43,29 @@ struct msr_row {
 		return true;                                                                       \
 	}
 
-static bool any_value(const struct bv_vcpu *vcpu, u64 value)
+static bool any_value(struct bv_vcpu *vcpu, u64 value)
 {
 	(void)vcpu, (void)value;
 	return true;
 }
 
-static bool canonical(const struct bv_vcpu *vcpu, u64 value)
+static bool canonical(struct bv_vcpu *vcpu, u64 value)
 {
-	unsigned int unused = vcpu->state.cr4 & BV_CR4_LA57 ? 7 : 16;
+	unsigned int unused;
 
+	bv_vcpu_need(vcpu, BV_ST_CR);
+	unused = vcpu->state.cr4 & BV_CR4_LA57 ? 7 : 16;
 	return (u64)((s64)(value << unused) >> unused) == value;
 }
 
-static bool low_half(const struct bv_vcpu *vcpu, u64 value)
+static bool low_half(struct bv_vcpu *vcpu, u64 value)
 {
 	(void)vcpu;
 	return !(value >> 32);
 }
 
 /* Each byte a memory type: 0, 1, 4, 5, 6 or 7. */
-static bool pat_valid(const struct bv_vcpu *vcpu, u64 value)
+static bool pat_valid(struct bv_vcpu *vcpu, u64 value)
 {
 	(void)vcpu;
 	for (unsigned int i = 0; i < 64; i += 8) {
@@ -76,15 +78,15 @@ static bool pat_valid(const struct bv_vcpu *vcpu, u64 value)
 }
 
 STATE_MSR(star, BV_ST_SYSCALL, star, any_value)
-STATE_MSR(lstar, BV_ST_SYSCALL | BV_ST_CR, lstar, canonical)
-STATE_MSR(cstar, BV_ST_SYSCALL | BV_ST_CR, cstar, canonical)
+STATE_MSR(lstar, BV_ST_SYSCALL, lstar, canonical)
+STATE_MSR(cstar, BV_ST_SYSCALL, cstar, canonical)
 STATE_MSR(sfmask, BV_ST_SYSCALL, sfmask, low_half)
-STATE_MSR(kernel_gs, BV_ST_SYSCALL | BV_ST_CR, kernel_gs_base, canonical)
-STATE_MSR(fs_base, BV_ST_SEG(BV_SEG_FS) | BV_ST_CR, seg[BV_SEG_FS].base, canonical)
-STATE_MSR(gs_base, BV_ST_SEG(BV_SEG_GS) | BV_ST_CR, seg[BV_SEG_GS].base, canonical)
+STATE_MSR(kernel_gs, BV_ST_SYSCALL, kernel_gs_base, canonical)
+STATE_MSR(fs_base, BV_ST_SEG(BV_SEG_FS), seg[BV_SEG_FS].base, canonical)
+STATE_MSR(gs_base, BV_ST_SEG(BV_SEG_GS), seg[BV_SEG_GS].base, canonical)
 STATE_MSR(sysenter_cs, BV_ST_SYSCALL, sysenter_cs, any_value)
-STATE_MSR(sysenter_esp, BV_ST_SYSCALL | BV_ST_CR, sysenter_esp, canonical)
-STATE_MSR(sysenter_eip, BV_ST_SYSCALL | BV_ST_CR, sysenter_eip, canonical)
+STATE_MSR(sysenter_esp, BV_ST_SYSCALL, sysenter_esp, canonical)
+STATE_MSR(sysenter_eip, BV_ST_SYSCALL, sysenter_eip, canonical)
 STATE_MSR(pat, BV_ST_PAT, pat, pat_valid)
 
 static u64 efer_get(struct bv_vcpu *vcpu)

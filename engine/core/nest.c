@@ -281,7 +281,8 @@ static u64 nest_prune_round(struct bv_nest *nest, u64 first, u64 end, unsigned i
 	const struct bv_nest_format *format = nest->format;
 	u64 count = 0;
 
-	for (u64 gfn = first & ~(nest_span(level) - 1); gfn < end; gfn += nest_span(level)) {
+	/* Where a table above is missing, all of what it would cover is passed over. */
+	for (u64 gfn = first & ~(nest_span(level) - 1), next; gfn < end; gfn = next) {
 		u64 *table = nest->root, *entry = NULL;
 		unsigned int at;
 
@@ -291,6 +292,7 @@ static u64 nest_prune_round(struct bv_nest *nest, u64 first, u64 end, unsigned i
 				break;
 			table = nest_table(*entry);
 		}
+		next = (gfn | (nest_span(at) - 1)) + 1;
 		if (at != level)
 			continue;
 		if (reap && *entry && !nest_present(format, *entry)) {

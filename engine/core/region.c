@@ -226,6 +226,9 @@ static int region_check(struct bv_vm *vm, const struct bv_region_spec *spec)
 	if (spec->host_addr & ~BV_PAGE_MASK)
 		return bv_refuse(&vm->why, BV_EINVAL, "memory slot %u: host address %#llx is not page aligned",
 				 spec->slot, spec->host_addr);
+	if (spec->pages > 1ull << 36 || spec->host_addr + (spec->pages << BV_PAGE_SHIFT) < spec->host_addr)
+		return bv_refuse(&vm->why, BV_EINVAL, "memory slot %u: %llu pages from host address %#llx pass its end",
+				 spec->slot, spec->pages, spec->host_addr);
 	if (spec->gfn.n + spec->pages < spec->gfn.n || spec->gfn.n + spec->pages > 1ull << 36)
 		return bv_refuse(&vm->why, BV_EINVAL, "memory slot %u: gfn %#llx + %llu pages passes 2^48",
 				 spec->slot, spec->gfn.n, spec->pages);
@@ -253,6 +256,13 @@ static bool same_place(const struct bv_region_spec *a, const struct bv_region_sp
 	return a->gfn.n == b->gfn.n && a->pages == b->pages && a->host_addr == b->host_addr;
 }
 
+static void dirty_fill(u64 *dirty, u64 pages)
+{
+	__builtin_memset(dirty, 0xff, pages / 64 * 8);
+	if (pages % 64)
+		dirty[pages / 64] = BV_BIT(pages % 64) - 1;
+}
+
 static struct bv_region *region_alloc(struct bv_vm *vm, const struct bv_region_spec *spec,
 				      const struct bv_region *old)
 {
@@ -273,8 +283,7 @@ static struct bv_region *region_alloc(struct bv_vm *vm, const struct bv_region_s
 	if (old && old->dirty && same_place(&old->spec, spec))
 		__builtin_memcpy(region->dirty, old->dirty, bytes);
 	else if (vm->dirty_init_all)
-		for (u64 page = 0; page < spec->pages; page++)
-			region->dirty[page / 64] |= BV_BIT(page % 64);
+		dirty_fill(region->dirty, spec->pages);
 	return region;
 }
 

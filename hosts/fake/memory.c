@@ -27,6 +27,8 @@ static struct {
 	struct memory_area *areas;
 } memory;
 
+void (*fake_frame_found)(u64 host_addr);
+
 /* ---- of our own ---- */
 
 static bool alloc_fails(void)
@@ -175,6 +177,8 @@ int bv_host_frame_get(struct bv_vm *vm, u64 host_addr, bool write, struct bv_hos
 		.hold = (void *)host_addr,
 	};
 	__atomic_fetch_add(&memory.frames_held, 1, __ATOMIC_SEQ_CST);
+	if (fake_frame_found)
+		fake_frame_found(host_addr);
 	return 0;
 }
 
@@ -308,4 +312,5 @@ void fake_reset_memory(void)
 	memory.live = 0;
 	memory.made = 0;
 	memory.frames_held = 0;
+	fake_frame_found = NULL;
 }

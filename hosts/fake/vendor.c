@@ -227,6 +227,7 @@ static void vendor_tsc_offset(struct bv_vcpu *vcpu, u64 offset)
 
 static void vendor_tsc_aux(struct bv_vcpu *vcpu, u32 value)
 {
+	vcpu->tsc_aux = value;
 	fake_hw(vcpu)->tsc_aux = value;
 }
 
