@@ -603,6 +603,68 @@ static enum bv_emul_rc emul_vec_set(struct bv_emul *emul, unsigned int reg, cons
 	return BV_EMUL_DONE;
 }
 
+#define X87_ERROR_SUMMARY 0x80
+
+/* A pending x87 exception comes before what an MMX or waiting x87 instruction does. */
+static enum bv_emul_rc emul_fpu_check(struct bv_emul *emul)
+{
+	u16 control, status;
+
+	bv_host_x87_get(vcpu_of(emul), &control, &status);
+	return status & X87_ERROR_SUMMARY ? bv_emul_raise(emul, BV_EXC_MF) : BV_EMUL_DONE;
+}
+
+static enum bv_emul_rc emul_mmx_get(struct bv_emul *emul, unsigned int reg, u64 *value)
+{
+	enum bv_emul_rc rc = emul_fpu_check(emul);
+
+	if (rc == BV_EMUL_DONE)
+		bv_host_mmx_get(vcpu_of(emul), reg, value);
+	return rc;
+}
+
+static enum bv_emul_rc emul_mmx_set(struct bv_emul *emul, unsigned int reg, u64 value)
+{
+	enum bv_emul_rc rc = emul_fpu_check(emul);
+
+	if (rc == BV_EMUL_DONE)
+		bv_host_mmx_set(vcpu_of(emul), reg, value);
+	return rc;
+}
+
+static enum bv_emul_rc emul_fpu_get(struct bv_emul *emul, enum bv_fpu_word word, u16 *value)
+{
+	u16 control, status;
+
+	bv_host_x87_get(vcpu_of(emul), &control, &status);
+	*value = word == BV_FPU_CONTROL ? control : status;
+	return BV_EMUL_DONE;
+}
+
+static enum bv_emul_rc emul_fpu_control(struct bv_emul *emul, u16 control)
+{
+	enum bv_emul_rc rc = emul_fpu_check(emul);
+
+	if (rc == BV_EMUL_DONE)
+		bv_host_x87_set_control(vcpu_of(emul), control);
+	return rc;
+}
+
+static enum bv_emul_rc emul_fpu_init(struct bv_emul *emul)
+{
+	bv_host_x87_init(vcpu_of(emul));
+	return BV_EMUL_DONE;
+}
+
+static enum bv_emul_rc emul_fpu_emms(struct bv_emul *emul)
+{
+	enum bv_emul_rc rc = emul_fpu_check(emul);
+
+	if (rc == BV_EMUL_DONE)
+		bv_host_x87_emms(vcpu_of(emul));
+	return rc;
+}
+
 static enum bv_emul_rc emul_invlpg(struct bv_emul *emul, u64 linear)
 {
 	(void)linear;
@@ -640,6 +702,13 @@ static const struct bv_emul_ops emul_ops = {
 	.cpuid = emul_cpuid,
 	.vec_get = emul_vec_get,
 	.vec_set = emul_vec_set,
+	.mmx_get = emul_mmx_get,
+	.mmx_set = emul_mmx_set,
+	.fpu_get = emul_fpu_get,
+	.fpu_control = emul_fpu_control,
+	.fpu_init = emul_fpu_init,
+	.fpu_emms = emul_fpu_emms,
+	.fpu_check = emul_fpu_check,
 	.invlpg = emul_invlpg,
 	.wbinvd = emul_wbinvd,
 };
