@@ -97,10 +97,11 @@ static void svm_exit_exception(const struct svm_vmcb *vmcb, struct bv_exit *exit
 
 /*
  * An event whose delivery did not finish. INT n, INT3 and INTO are not among them: RIP still points to the instruction, which
- * raises the event again when the guest goes on.
+ * raises the event again when the guest goes on. No interrupt may come before it, since none could when it began.
  */
-static void svm_exit_vectoring(u64 info, struct bv_exit *exit)
+static void svm_exit_vectoring(struct svm_vmcb *vmcb, struct bv_exit *exit)
 {
+	u64 info = vmcb->exit_int_info;
 	u32 type = info >> SVM_EVENT_TYPE_SHIFT & SVM_EVENT_TYPE;
 	u8 vector = info & SVM_EVENT_VECTOR;
 
@@ -113,11 +114,13 @@ static void svm_exit_vectoring(u64 info, struct bv_exit *exit)
 		exit->vectoring.kind = BV_VECTORING_NMI;
 	else if (type == SVM_EVENT_EXCEPTION && vector != BV_EXC_BP && vector != BV_EXC_OF)
 		exit->vectoring.kind = BV_VECTORING_EXCEPTION;
+	else
+		vmcb->int_state |= 1;
 }
 
 void svm_exit_decode(struct bv_vcpu *vcpu)
 {
-	const struct svm_vmcb *vmcb = svm_of(vcpu)->vmcb;
+	struct svm_vmcb *vmcb = svm_of(vcpu)->vmcb;
 	struct bv_exit *exit = &vcpu->exit;
 
 	exit->kind = svm_exit_kind(vmcb);
@@ -125,7 +128,7 @@ void svm_exit_decode(struct bv_vcpu *vcpu)
 	exit->bytes_count = 0;
 	exit->vectoring.kind = BV_VECTORING_NONE;
 	if (bv_unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
-		svm_exit_vectoring(vmcb->exit_int_info, exit);
+		svm_exit_vectoring(vmcb, exit);
 	if (svm.features & SVM_FEATURE_NRIP)
 		exit->length = vmcb->next_rip - vmcb->rip;
 	switch (exit->kind) {
