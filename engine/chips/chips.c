@@ -53,10 +53,6 @@ static void chips_vcpu_reset(struct bv_vcpu *vcpu, bool init)
 	bv_lapic_reset(vcpu_lapic(vcpu), init);
 }
 
-static void chips_pv_eoi(struct bv_vcpu *vcpu)
-{
-	bv_lapic_eoi(vcpu_lapic(vcpu));
-}
 
 /* ---- the VM's chips ---- */
 
@@ -100,8 +96,6 @@ const struct bv_intc_ops bv_chips_intc_ops = {
 	.msr_write = bv_lapic_msr_write,
 	.apic_base = bv_lapic_base,
 	.tsc_changed = bv_lapic_tsc_changed,
-	.pv_eoi = chips_pv_eoi,
-	.pv_eoi_allowed = bv_lapic_pv_eoi_allowed,
 	.ipi = bv_lapic_ipi,
 };
 

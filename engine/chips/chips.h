@@ -157,7 +157,6 @@ int bv_lapic_take(struct bv_vcpu *vcpu);
 bool bv_lapic_masked_by_tpr(struct bv_vcpu *vcpu);
 u8 bv_lapic_cr8_get(struct bv_vcpu *vcpu);
 void bv_lapic_cr8_set(struct bv_vcpu *vcpu, u8 cr8);
-bool bv_lapic_pv_eoi_allowed(struct bv_vcpu *vcpu);
 /*
  * Whether the 8259's interrupt reaches this CPU, through LINT0 or because there is no local APIC.
  * any.

@@ -225,19 +225,6 @@ void bv_lapic_eoi(struct bv_lapic *lapic)
 		lapic_eoi_tell(lapic, (u8)vector);
 }
 
-bool bv_lapic_pv_eoi_allowed(struct bv_vcpu *vcpu)
-{
-	const struct bv_lapic *lapic = vcpu_lapic(vcpu);
-	struct apic_vectors others = lapic->isr;
-	u8 vector = (u8)lapic->isr_top;
-
-	if (lapic->isr_top < 0 || BV_READ_ONCE(lapic->irr_hint))
-		return false;
-	vectors_clear(&others, vector);
-	return vectors_highest(&others) < 0 && !vectors_test(&lapic->tmr, vector) &&
-	       !vectors_test(&lapic->chips->eoi_watch, vector);
-}
-
 /* ---- registers ---- */
 
 void bv_lapic_set_spiv(struct bv_lapic *lapic, u32 value)

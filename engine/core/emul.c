@@ -559,7 +559,7 @@ static enum bv_emul_rc emul_msr_set(struct bv_emul *emul, u32 msr, u64 value)
 {
 	enum bv_access_result result = bv_msr_write(vcpu_of(emul), msr, value, false);
 
-	if (result == BV_ACCESS_DONE || result == BV_ACCESS_FRONT)
+	if (result == BV_ACCESS_DONE)
 		return BV_EMUL_DONE;
 	return bv_emul_raise_error(emul, BV_EXC_GP, 0);
 }

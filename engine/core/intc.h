@@ -16,7 +16,6 @@ enum bv_access_result {
 	BV_ACCESS_DONE, /* answered */
 	BV_ACCESS_NOT_MINE, /* nobody here; ask the next, at last the front */
 	BV_ACCESS_FAULT, /* MSRs: #GP */
-	BV_ACCESS_FRONT, /* MSRs: done here, and the front has to hear of it before the guest goes on (vcpu->eoi_vector) */
 };
 
 struct bv_intc_ops {
@@ -55,13 +54,6 @@ struct bv_intc_ops {
 	u64 (*apic_base)(struct bv_vcpu *vcpu);
 	/* The guest's TSC changed against the host's: a deadline in TSC ticks has another host time now. */
 	void (*tsc_changed)(struct bv_vcpu *vcpu);
-	/* PV EOI: the guest cleared its flag, so the in-service vector `vector` has ended. */
-	void (*pv_eoi)(struct bv_vcpu *vcpu);
-	/*
-	 * Whether the interrupt just taken may be ended by the PV EOI flag: edge-triggered, nobody to be told, nothing
-	 * else in service or waiting behind it.
-	 */
-	bool (*pv_eoi_allowed)(struct bv_vcpu *vcpu);
 	/* Sends an IPI for the guest's hypercall (PV IPI): fixed or NMI, to an APIC ID. */
 	bool (*ipi)(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
 };

@@ -179,10 +179,6 @@ struct bv_vm {
 	/* any thread, atomically */
 	u32 dead;
 
-	/* guarded by clock_lock */
-	struct bv_spinlock clock_lock;
-	s64 clock_offset; /* guest's clock = bv_host_ns() + offset */
-
 	/* guarded by tsc_lock: matching the TSCs of vCPUs that are written one after the other */
 	struct bv_spinlock tsc_lock;
 	u64 tsc_last_write_ns, tsc_last_value, tsc_last_offset;

@@ -53,9 +53,7 @@ struct bv_vm *bv_vm_create(void *host_cookie)
 	bv_why_init(&vm->why);
 	bv_host_rwsem_init(&vm->mem_lock);
 	bv_host_mutex_init(&vm->vcpu_lock);
-	bv_host_spin_init(&vm->clock_lock);
 	bv_host_spin_init(&vm->tsc_lock);
-	vm->clock_offset = -(s64)bv_host_ns();
 	if (bv_nest_init(&vm->nest, bv_vendor->nest))
 		goto no_nest;
 	if (bv_vendor->vm_init(vm))
@@ -215,27 +213,6 @@ void bv_vm_set_bsp(struct bv_vm *vm, unsigned int index)
 void bv_vm_set_pv(struct bv_vm *vm, const struct bv_pv_ops *ops)
 {
 	vm->pv = ops;
-}
-
-u64 bv_vm_clock_get(struct bv_vm *vm)
-{
-	u64 flags = bv_host_spin_lock_irq(&vm->clock_lock);
-	u64 ns = bv_host_ns() + vm->clock_offset;
-
-	bv_host_spin_unlock_irq(&vm->clock_lock, flags);
-	return ns;
-}
-
-void bv_vm_clock_set(struct bv_vm *vm, u64 ns)
-{
-	u64 flags = bv_host_spin_lock_irq(&vm->clock_lock);
-	struct bv_vcpu *vcpu;
-	unsigned int i;
-
-	vm->clock_offset = ns - bv_host_ns();
-	bv_host_spin_unlock_irq(&vm->clock_lock, flags);
-	bv_vm_for_each_vcpu(i, vcpu, vm)
-		bv_vcpu_pv_request(vcpu);
 }
 
 const char *bv_engine_vendor(void)

@@ -112,6 +112,21 @@ static bool svm_guest_owns_xcr0(const struct bv_vcpu *vcpu, const struct svm_vmc
 	return vmcb->cr4 & BV_CR4_OSXSAVE && vcpu->xcr0 != svm.host_xcr0;
 }
 
+/*
+ * XSETBV exits, so that XCR0 should be as it was; but one emulator of AMD-V lets it through. What the processor has is what counts: the
+ * guest keeps it, and the host gets its own back.
+ */
+static void svm_xcr0_leave(struct bv_vcpu *vcpu)
+{
+	u64 xcr0 = native_xgetbv(0);
+
+	if (xcr0 == svm.host_xcr0 && vcpu->xcr0 == xcr0)
+		return;
+	vcpu->xcr0 = xcr0;
+	if (xcr0 != svm.host_xcr0)
+		native_xsetbv(0, svm.host_xcr0);
+}
+
 static void svm_debug_load(struct bv_vcpu *vcpu, struct svm_vmcb *vmcb)
 {
 	const u64 *db = vcpu->db;
@@ -141,13 +156,10 @@ static void svm_debug_store(struct bv_vcpu *vcpu)
 static void svm_vmrun_with_extras(struct bv_vcpu *vcpu, struct svm_vmcb *vmcb, u64 host_pa)
 {
 	bool debug = vcpu->dr_live || vcpu->debug.hard_breakpoints;
-	bool xcr0 = svm_guest_owns_xcr0(vcpu, vmcb);
 	u32 host_pkru = svm.has_pku ? native_rdpkru() : 0;
 
 	if (debug)
 		svm_debug_load(vcpu, vmcb);
-	if (xcr0)
-		native_xsetbv(0, vcpu->xcr0);
 	if (svm.has_pku && host_pkru != vcpu->pkru)
 		native_wrpkru(vcpu->pkru);
 	svm_vmrun(&vcpu->gprs, svm_of(vcpu)->vmcb_pa, host_pa);
@@ -156,9 +168,6 @@ static void svm_vmrun_with_extras(struct bv_vcpu *vcpu, struct svm_vmcb *vmcb, u
 		if (vcpu->pkru != host_pkru)
 			native_wrpkru(host_pkru);
 	}
-	/* The guest may have executed MOV to CR4, but XCR0 only changes by an exit. */
-	if (xcr0)
-		native_xsetbv(0, svm.host_xcr0);
 	if (debug)
 		svm_debug_store(vcpu);
 }
@@ -169,6 +178,7 @@ void svm_enter(struct bv_vcpu *vcpu)
 	struct svm_vmcb *vmcb = own->vmcb;
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
 	u64 host_pa = cpu->host_pa;
+	bool xcr0 = svm_guest_owns_xcr0(vcpu, vmcb);
 
 	svm_asid_prepare(vcpu, own, cpu);
 	vmcb->rax = vcpu->gprs.gpr[BV_RAX];
@@ -176,10 +186,16 @@ void svm_enter(struct bv_vcpu *vcpu)
 	vmcb->rip = vcpu->gprs.rip;
 	vmcb->rflags = vcpu->gprs.rflags;
 	vmcb->int_ctl = (vmcb->int_ctl & ~SVM_V_TPR) | vcpu->cr8;
-	if (svm.has_pku || vcpu->dr_live || vcpu->debug.hard_breakpoints || svm_guest_owns_xcr0(vcpu, vmcb))
+	if (bv_unlikely(xcr0))
+		native_xsetbv(0, vcpu->xcr0);
+	if (svm.has_pku || vcpu->dr_live || vcpu->debug.hard_breakpoints)
 		svm_vmrun_with_extras(vcpu, vmcb, host_pa);
 	else
 		svm_vmrun(&vcpu->gprs, own->vmcb_pa, host_pa);
+	if (vmcb->cr4 & BV_CR4_OSXSAVE)
+		svm_xcr0_leave(vcpu);
+	else if (bv_unlikely(xcr0))
+		native_xsetbv(0, svm.host_xcr0);
 	vcpu->gprs.gpr[BV_RAX] = vmcb->rax;
 	vcpu->gprs.gpr[BV_RSP] = vmcb->rsp;
 	vcpu->gprs.rip = vmcb->rip;

@@ -8,7 +8,7 @@
 #define BV_X86_DECODE_H
 
 #include "data/opcodes.h"
-#include "x86/regs.h"
+#include "bv/x86.h"
 
 /* The longest instruction (APM volume 3, 1.1). A longer one is #GP. */
 #define BV_INSN_MAX 15

@@ -17,7 +17,7 @@
 
 #include "x86/decode.h"
 #include "x86/ioreplay.h"
-#include "x86/regs.h"
+#include "bv/x86.h"
 
 enum bv_emul_rc {
 	BV_EMUL_DONE, /* performed: registers, flags and RIP are the new ones */

@@ -169,7 +169,6 @@ static void do_take(struct input *input)
 		MUST(apic_word(cpu, 0x100, (u8)taken));
 	if (taken >= 0 && !extint)
 		MUST((taken >> 4) > (intc->cr8_get(cpu) & 15));
-	intc->pv_eoi_allowed(cpu);
 	intc->masked_by_tpr(cpu);
 }
 

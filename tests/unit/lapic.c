@@ -767,36 +767,6 @@ TEST(lint0_as_nmi)
 
 /* ---- PV EOI ---- */
 
-TEST(pv_eoi_only_where_nothing_else_waits)
-{
-	struct bv_msi edge = { 0xfee00000, 0x60 };
-	struct machine m;
-	struct bv_vcpu *cpu;
-
-	machine_start(&m, 1, CHIPS_FULL);
-	cpu = m.cpu[0];
-	apic_enable(cpu);
-	CHECK(!m.vm->intc->pv_eoi_allowed(cpu));
-	bv_irq_msi(m.vm, &edge);
-	take(cpu);
-	CHECK(m.vm->intc->pv_eoi_allowed(cpu));
-	edge.data = 0x70;
-	bv_irq_msi(m.vm, &edge);
-	CHECK(!m.vm->intc->pv_eoi_allowed(cpu));
-	take(cpu);
-	CHECK(!m.vm->intc->pv_eoi_allowed(cpu)); /* two in service */
-	eoi(cpu);
-	CHECK(m.vm->intc->pv_eoi_allowed(cpu));
-	m.vm->intc->pv_eoi(cpu);
-	CHECK(!vector_bit(cpu, R_ISR, 0x60));
-	CHECK_EQ(apic_read(cpu, R_PPR), 0);
-	edge.data = 0xc000 | 0x61; /* level */
-	bv_irq_msi(m.vm, &edge);
-	take(cpu);
-	CHECK(!m.vm->intc->pv_eoi_allowed(cpu));
-	machine_stop(&m);
-}
-
 TEST(pv_ipi)
 {
 	struct machine m;

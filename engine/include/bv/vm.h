@@ -47,10 +47,6 @@ bool bv_vm_dead(const struct bv_vm *vm);
 struct bv_vcpu *bv_vm_vcpu(struct bv_vm *vm, unsigned int index); /* NULL: none with that index */
 unsigned int bv_vm_vcpu_count(struct bv_vm *vm);
 
-/* Guest's clock for kvmclock: nanoseconds since the VM's creation, as last set. */
-u64 bv_vm_clock_get(struct bv_vm *vm);
-void bv_vm_clock_set(struct bv_vm *vm, u64 ns);
-
 /* ---- vCPUs ---- */
 
 /*
