@@ -1,4 +1,4 @@
-# shellcheck shell=busybox
+# shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # For system tests, run in a guest (tests/pc/guest-initrd): a worker a CPU copies random data and
