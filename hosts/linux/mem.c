@@ -3,8 +3,8 @@
  * Guest memory on Linux: the memory of an ordinary process. Frames are found by get_user_pages and not held: the MMU notifier tells when
  * Linux wants one back, so that swapping, migration, KSM, huge pages and balloons work as for any process.
  *
- * A page is dirty for Linux from the moment when it was made writable for us: get_user_pages with FOLL_WRITE sets the dirty bit of the
- * process's own entry, and when Linux cleans that bit it calls the notifier first.
+ * A page is dirty for Linux from the moment when it was made writable for us (bv_host_frame_put), and when Linux cleans it, it calls
+ * the notifier first.
  */
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -166,9 +166,19 @@ int bv_host_frame_get(struct bv_vm *vm, u64 host_addr, bool write, struct bv_hos
 	return 0;
 }
 
+/*
+ * An anonymous page can be writable and clean: swapped in for a read, or given up with MADV_FREE. The quick way to the frame leaves it so,
+ * and Linux would drop it, with what the guest writes, where it should swap it out. Whether the guest has written does not matter: it
+ * can without another fault. The reference that we still hold keeps the page from being dropped meanwhile. Pages of files need nothing:
+ * where they are writable they are dirty.
+ */
 void bv_host_frame_put(struct bv_host_frame *frame, bool dirtied)
 {
-	put_page(frame->hold);
+	struct page *page = frame->hold;
+
+	if (frame->writable && PageAnon(page) && !PageDirty(page))
+		set_page_dirty(page);
+	put_page(page);
 }
 
 /* ---- copies ---- */
