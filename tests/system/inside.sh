@@ -43,12 +43,27 @@ wait_for() {
 	done 2>/dev/null
 }
 
-# guest_start ARG...: QEMU in the background, its pid in $guest, its serial port in the file $serial
+# guest_start ARG...: QEMU in the background, its pid in $guest. What the guest says on its serial
+# port is in the file $serial, what it hears there comes from $keys.
 guest_start() {
 	serial=$(mktemp)
+	mkfifo "$serial.keys"
+	exec {keys}<>"$serial.keys"
 	qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -no-reboot \
-		-serial "file:$serial" "$@" >"$serial.qemu" 2>&1 </dev/null &
+		-chardev stdio,id=serial,signal=off -serial chardev:serial "$@" \
+		<&"$keys" >"$serial" 2>"$serial.qemu" &
 	guest=$!
+}
+
+# guest_type TEXT: types it, \r is the return key
+guest_type() {
+	printf '%b' "$1" >&"$keys"
+}
+
+# guest_answers SECONDS PATTERN TEXT: types it once the pattern has come up
+guest_answers() {
+	wait_for "$1" "$serial" "$2" "$guest" || return
+	guest_type "$3"
 }
 
 # What a person wants to see of a guest that failed.
@@ -62,7 +77,8 @@ guest_show() {
 guest_stop() {
 	kill -KILL "$guest" 2>/dev/null
 	wait "$guest" 2>/dev/null
-	rm -f "$serial" "$serial.qemu"
+	exec {keys}>&-
+	rm -f "$serial" "$serial.qemu" "$serial.keys"
 }
 
 # guest_says SECONDS PATTERN ARG...: starts a guest, waits for what it says, ends it
