@@ -46,6 +46,7 @@ static unsigned long *counts; /* shared with the rounds */
 static unsigned char *pool; /* where slots are; holes come and go */
 static int pool_file;
 static unsigned char buffers[2][BUFFER] __attribute__((aligned(4096)));
+static unsigned char *run_pages; /* apart from the pool: our own run pages stay */
 static struct kvm_run *volatile run_page[FILES];
 
 /* ---- chance ---- */
@@ -493,7 +494,8 @@ static void run(unsigned int thread)
 	struct kvm_run *page = run_page[fd - 3];
 
 	if (!page) {
-		page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		page = mmap(run_pages + (unsigned int)fd * PAGE, PAGE, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_FIXED, fd, 0);
 		if (page == MAP_FAILED)
 			return;
 		run_page[fd - 3] = page;
@@ -591,9 +593,11 @@ static void pool_open(void)
 {
 	pool = mmap(NULL, POOL_PAGES * PAGE, PROT_READ | PROT_WRITE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	run_pages = mmap(NULL, (FILES + 3) * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	pool_file = memfd_create("pool", 0);
 	pool_file = dup2(pool_file, FILES + 8);
-	if (pool == MAP_FAILED || ftruncate(pool_file, POOL_PAGES * PAGE))
+	if (pool == MAP_FAILED || run_pages == MAP_FAILED ||
+	    ftruncate(pool_file, POOL_PAGES * PAGE))
 		_exit(2);
 	mmap(pool, 64 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, pool_file, 0);
 }
