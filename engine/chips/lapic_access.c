@@ -137,6 +137,15 @@ static bool lapic_owns(const struct bv_lapic *lapic, u64 gpa)
 	return mode == APIC_BASE_ENABLED && ((lapic->base ^ gpa) & BV_PAGE_MASK) == 0;
 }
 
+/*
+ * The page of an APIC that is off, or in x2APIC mode: nothing is there for this processor. User space must not see such accesses: it
+ * has its door for messages at this address, which is for devices.
+ */
+static bool lapic_hole(const struct bv_lapic *lapic, u64 gpa)
+{
+	return ((lapic->base ^ gpa) & BV_PAGE_MASK) == 0;
+}
+
 /* Checks the register; a wrong one is noted in ESR. */
 static bool lapic_xapic_known(struct bv_lapic *lapic, u32 reg)
 {
@@ -153,8 +162,10 @@ enum bv_access_result bv_lapic_mmio_read(struct bv_vcpu *vcpu, u64 gpa, u32 byte
 	u32 shift = 8 * (gpa & 15);
 	u64 value = 0;
 
-	if (!lapic_owns(lapic, gpa))
-		return BV_ACCESS_NOT_MINE;
+	if (bv_unlikely(!lapic_owns(lapic, gpa))) {
+		__builtin_memset(data, 0xff, bytes);
+		return lapic_hole(lapic, gpa) ? BV_ACCESS_DONE : BV_ACCESS_NOT_MINE;
+	}
 	if (shift < 32 && lapic_xapic_known(lapic, reg))
 		value = (u64)bv_lapic_reg_read(lapic, reg) >> shift;
 	for (u32 i = 0; i < bytes; i++)
@@ -173,8 +184,8 @@ enum bv_access_result bv_lapic_mmio_write(struct bv_vcpu *vcpu, u64 gpa, u32 byt
 	u32 reg = gpa & 0xfff;
 	u32 value;
 
-	if (!lapic_owns(lapic, gpa))
-		return BV_ACCESS_NOT_MINE;
+	if (bv_unlikely(!lapic_owns(lapic, gpa)))
+		return lapic_hole(lapic, gpa) ? BV_ACCESS_DONE : BV_ACCESS_NOT_MINE;
 	if (bv_likely(reg == APIC_EOI)) {
 		bv_lapic_eoi(lapic);
 		return BV_ACCESS_DONE;

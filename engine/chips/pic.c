@@ -359,14 +359,18 @@ static enum bv_access_result pic_bus_read(struct bv_bus_device *device, struct b
 {
 	struct bv_chips *chips = vm_chips(vcpu->vm);
 	u64 flags = bv_host_spin_lock_irq(&chips->lock);
+	bool polled = chips->pic.chip[0].poll || chips->pic.chip[1].poll;
 	u32 acked = 0;
 
 	(void)device;
 	for (u32 i = 0; i < bytes; i++)
 		((u8 *)data)[i] = pic_port_read(chips, addr + i, &acked);
-	pic_update(chips);
+	/* Only a poll changes anything. */
+	if (bv_unlikely(polled))
+		pic_update(chips);
 	bv_host_spin_unlock_irq(&chips->lock, flags);
-	bv_irq_acked(chips, CHIP_PIC, acked);
+	if (bv_unlikely(acked))
+		bv_irq_acked(chips, CHIP_PIC, acked);
 	return BV_ACCESS_DONE;
 }
 

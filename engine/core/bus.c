@@ -24,6 +24,7 @@ static int bus_replace(struct bv_bus *bus, struct bv_bus_device *added, struct b
 	bv_host_free(bus->device);
 	bus->device = table;
 	bus->count = to;
+	bus->generation++;
 	return 0;
 }
 
@@ -51,6 +52,7 @@ void bv_bus_del(struct bv_vm *vm, enum bv_bus_kind kind, struct bv_bus_device *d
 		if (bus->device[from] != device)
 			bus->device[to++] = bus->device[from];
 	bus->count = to;
+	bus->generation++;
 	bv_host_rwsem_write_done(&vm->mem_lock);
 }
 
@@ -62,7 +64,7 @@ static bool bus_hit(const struct bv_bus_device *device, u64 addr, u32 bytes)
 }
 
 /* The first entry of the table that could have addr: ranges are short, so a few entries below the last base <= addr. */
-static u32 bus_first(const struct bv_bus *bus, u64 addr)
+static u32 bus_search(const struct bv_bus *bus, u64 addr)
 {
 	u32 low = 0, high = bus->count;
 
@@ -77,11 +79,24 @@ static u32 bus_first(const struct bv_bus *bus, u64 addr)
 	return low;
 }
 
+static u32 bus_first(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr)
+{
+	const struct bv_bus *bus = &vcpu->vm->bus[kind];
+	struct bv_bus_memo *memo = &vcpu->bus_memo[kind];
+
+	if (memo->addr != addr || memo->generation != bus->generation) {
+		memo->first = bus_search(bus, addr);
+		memo->addr = addr;
+		memo->generation = bus->generation;
+	}
+	return memo->first;
+}
+
 enum bv_access_result bv_bus_read(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes, void *data)
 {
 	const struct bv_bus *bus = &vcpu->vm->bus[kind];
 
-	for (u32 i = bus_first(bus, addr); i < bus->count && bus->device[i]->base <= addr; i++) {
+	for (u32 i = bus_first(vcpu, kind, addr); i < bus->count && bus->device[i]->base <= addr; i++) {
 		struct bv_bus_device *device = bus->device[i];
 
 		if (bus_hit(device, addr, bytes) && device->ops->read &&
@@ -95,7 +110,7 @@ enum bv_access_result bv_bus_write(struct bv_vcpu *vcpu, enum bv_bus_kind kind, 
 {
 	const struct bv_bus *bus = &vcpu->vm->bus[kind];
 
-	for (u32 i = bus_first(bus, addr); i < bus->count && bus->device[i]->base <= addr; i++) {
+	for (u32 i = bus_first(vcpu, kind, addr); i < bus->count && bus->device[i]->base <= addr; i++) {
 		struct bv_bus_device *device = bus->device[i];
 
 		if (bus_hit(device, addr, bytes) && device->ops->write) {

@@ -31,6 +31,14 @@ struct bv_bus_device {
 struct bv_bus {
 	struct bv_bus_device **device; /* sorted by base */
 	u32 count;
+	u32 generation; /* counts changes of the table */
+};
+
+/* Where a vCPU's last access began to ask: guests poll the same port over and over. */
+struct bv_bus_memo {
+	u64 addr;
+	u32 generation;
+	u32 first;
 };
 
 /* The device is the caller's and stays until bv_bus_del has returned. May sleep. 0, -BV_ENOMEM, -BV_ENOSPC. */

@@ -15,11 +15,67 @@ static struct bv_vcpu *vcpu_of(const struct bv_emul *emul)
 
 /* ---- linear to physical ---- */
 
+/*
+ * Where the code is. Instructions that exit come from few pages, and finding their bytes anew costs more than all else about a quick
+ * exit. So the walk that led to a page is remembered, with the value of each table entry that it read. If the registers and all these
+ * entries are as they were, so is the result: nothing is taken for granted, the guest may change its tables at any time.
+ */
+static void memo_note(struct bv_code_memo *memo, u64 host_addr, const void *entry, unsigned int bytes)
+{
+	if (!memo->recording)
+		return;
+	if (bytes != 8 || memo->count == BV_CODE_MEMO_LEVELS) {
+		memo->recording = false;
+		return;
+	}
+	memo->host_addr[memo->count] = host_addr;
+	__builtin_memcpy(&memo->entry[memo->count++], entry, 8);
+}
+
+static bool memo_holds(struct bv_vcpu *vcpu, u64 page, unsigned int cpl)
+{
+	const struct bv_code_memo *memo = &vcpu->code_memo;
+	const struct bv_cpu_state *state = &vcpu->state;
+	u64 entry;
+
+	if (memo->page != page || memo->cr3 != state->cr3 || memo->cr0 != state->cr0 || memo->cr4 != state->cr4 ||
+	    memo->efer != state->efer || memo->cpl != cpl || memo->generation != vcpu->vm->regions.generation)
+		return false;
+	for (unsigned int i = 0; i < memo->count; i++)
+		if (bv_host_read(vcpu->vm, memo->host_addr[i], &entry, 8) || entry != memo->entry[i])
+			return false;
+	return true;
+}
+
+static void memo_begin(struct bv_vcpu *vcpu, u64 page, unsigned int cpl)
+{
+	struct bv_code_memo *memo = &vcpu->code_memo;
+	const struct bv_cpu_state *state = &vcpu->state;
+
+	memo->page = page;
+	memo->cr0 = state->cr0;
+	memo->cr3 = state->cr3;
+	memo->cr4 = state->cr4;
+	memo->efer = state->efer;
+	memo->cpl = cpl;
+	memo->generation = vcpu->vm->regions.generation;
+	memo->count = 0;
+	memo->recording = true;
+}
+
 static bool walk_read(void *owner, u64 gpa, void *entry, unsigned int bytes)
 {
 	struct bv_vcpu *vcpu = owner;
+	struct bv_region *region = bv_region_at(vcpu->vm, &vcpu->vm->regions, gpa, &vcpu->region_hint);
+	u64 host_addr;
 
-	return !bv_mem_read_locked(vcpu->vm, vcpu, gpa, entry, bytes);
+	if (bv_unlikely(!region))
+		return false;
+	host_addr = bv_region_host_addr(region, BV_GFN(gpa >> BV_PAGE_SHIFT)) + (gpa & ~BV_PAGE_MASK);
+	if (bv_host_read(vcpu->vm, host_addr, entry, bytes))
+		return false;
+	memo_note(&vcpu->code_memo, host_addr, entry, bytes);
+	return true;
 }
 
 static int walk_cmpxchg(void *owner, u64 gpa, u64 *old, u64 new_value, unsigned int bytes)
@@ -65,23 +121,42 @@ int bv_vcpu_translate(struct bv_vcpu *vcpu, u64 gva, u64 *gpa, bool *writable, b
 	return found ? 0 : -BV_ENOENT;
 }
 
+/* The guest-physical address of code at a linear address; false: not mapped for fetching. */
+static bool code_translate(struct bv_vcpu *vcpu, u64 linear, unsigned int cpl, u64 *gpa)
+{
+	struct bv_code_memo *memo = &vcpu->code_memo;
+	u64 page = linear & BV_PAGE_MASK;
+	struct bv_walk walk;
+	bool found;
+
+	if (bv_unlikely(!memo_holds(vcpu, page, cpl))) {
+		memo_begin(vcpu, page, cpl);
+		walk_setup(vcpu, &walk, cpl);
+		found = bv_walk(&walk, page, BV_ACCESS_FETCH, &memo->gpa);
+		if (!memo->recording || !found)
+			memo->page = ~0ull;
+		memo->recording = false;
+		if (!found)
+			return false;
+	}
+	*gpa = memo->gpa | (linear & ~BV_PAGE_MASK);
+	return true;
+}
+
 unsigned int bv_code_read(struct bv_vcpu *vcpu, u8 *bytes, unsigned int count)
 {
 	const struct bv_seg *cs = &vcpu->state.seg[BV_SEG_CS];
-	unsigned int done = 0;
-	struct bv_walk walk;
+	unsigned int done = 0, cpl;
 	u64 linear, gpa;
 
 	bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS) | BV_ST_SEG(BV_SEG_SS) | BV_ST_CR);
-	linear = cs->base + vcpu->gprs.rip;
-	if (!(cs->attr & BV_SEG_L))
-		linear = (u32)linear;
-	walk_setup(vcpu, &walk, bv_vcpu_cpl(vcpu));
+	cpl = bv_vcpu_cpl(vcpu);
+	linear = cs->attr & BV_SEG_L ? vcpu->gprs.rip : (u32)(cs->base + vcpu->gprs.rip);
 	while (done < count) {
 		unsigned int room = BV_PAGE_SIZE - ((linear + done) & ~BV_PAGE_MASK);
 		unsigned int part = count - done < room ? count - done : room;
 
-		if (!bv_walk(&walk, linear + done, BV_ACCESS_FETCH, &gpa) ||
+		if (!code_translate(vcpu, linear + done, cpl, &gpa) ||
 		    bv_mem_read_locked(vcpu->vm, vcpu, gpa, bytes + done, part))
 			break;
 		done += part;
@@ -200,7 +275,8 @@ static enum bv_emul_rc span_translate(struct bv_emul *emul, u64 linear, unsigned
 
 	span->size[0] = size < room ? size : room;
 	span->size[1] = size - span->size[0];
-	if (emul->one_access && vcpu->one_gpa != ~0ull && !span->size[1])
+	if (emul->one_access && vcpu->one_gpa != ~0ull && !span->size[1] && !(access & BV_ACCESS_IMPLICIT) &&
+	    !((vcpu->one_gpa ^ linear) & ~BV_PAGE_MASK))
 		span->gpa[0] = vcpu->one_gpa;
 	else
 		rc = emul_translate(emul, linear, access, &span->gpa[0]);
@@ -228,11 +304,19 @@ static enum bv_emul_rc emul_write(struct bv_emul *emul, u64 linear, const void *
 	struct bv_vcpu *vcpu = vcpu_of(emul);
 	struct span span;
 	enum bv_emul_rc rc = span_translate(emul, linear, size, access | BV_ACCESS_WRITE, &span);
+	unsigned int first;
 
-	if (rc == BV_EMUL_DONE)
-		rc = write_part(vcpu, span.gpa[0], (u8 *)buffer, span.size[0]);
-	if (rc == BV_EMUL_DONE && span.size[1])
-		rc = write_part(vcpu, span.gpa[1], (u8 *)buffer + span.size[0], span.size[1]);
+	if (rc != BV_EMUL_DONE)
+		return rc;
+	if (bv_likely(!span.size[1]))
+		return write_part(vcpu, span.gpa[0], (u8 *)buffer, span.size[0]);
+	/* A half that is a device's comes first: should it have to wait, the other must not have changed yet. */
+	first = bv_region_at(vcpu->vm, &vcpu->vm->regions, span.gpa[0], &vcpu->region_hint) ? 1 : 0;
+	for (unsigned int i = 0; i < 2 && rc == BV_EMUL_DONE; i++) {
+		unsigned int half = i ^ first;
+
+		rc = write_part(vcpu, span.gpa[half], (u8 *)buffer + (half ? span.size[0] : 0), span.size[half]);
+	}
 	return rc;
 }
 
@@ -519,6 +603,68 @@ static enum bv_emul_rc emul_vec_set(struct bv_emul *emul, unsigned int reg, cons
 	return BV_EMUL_DONE;
 }
 
+#define X87_ERROR_SUMMARY 0x80
+
+/* A pending x87 exception comes before what an MMX or waiting x87 instruction does. */
+static enum bv_emul_rc emul_fpu_check(struct bv_emul *emul)
+{
+	u16 control, status;
+
+	bv_host_x87_get(vcpu_of(emul), &control, &status);
+	return status & X87_ERROR_SUMMARY ? bv_emul_raise(emul, BV_EXC_MF) : BV_EMUL_DONE;
+}
+
+static enum bv_emul_rc emul_mmx_get(struct bv_emul *emul, unsigned int reg, u64 *value)
+{
+	enum bv_emul_rc rc = emul_fpu_check(emul);
+
+	if (rc == BV_EMUL_DONE)
+		bv_host_mmx_get(vcpu_of(emul), reg, value);
+	return rc;
+}
+
+static enum bv_emul_rc emul_mmx_set(struct bv_emul *emul, unsigned int reg, u64 value)
+{
+	enum bv_emul_rc rc = emul_fpu_check(emul);
+
+	if (rc == BV_EMUL_DONE)
+		bv_host_mmx_set(vcpu_of(emul), reg, value);
+	return rc;
+}
+
+static enum bv_emul_rc emul_fpu_get(struct bv_emul *emul, enum bv_fpu_word word, u16 *value)
+{
+	u16 control, status;
+
+	bv_host_x87_get(vcpu_of(emul), &control, &status);
+	*value = word == BV_FPU_CONTROL ? control : status;
+	return BV_EMUL_DONE;
+}
+
+static enum bv_emul_rc emul_fpu_control(struct bv_emul *emul, u16 control)
+{
+	enum bv_emul_rc rc = emul_fpu_check(emul);
+
+	if (rc == BV_EMUL_DONE)
+		bv_host_x87_set_control(vcpu_of(emul), control);
+	return rc;
+}
+
+static enum bv_emul_rc emul_fpu_init(struct bv_emul *emul)
+{
+	bv_host_x87_init(vcpu_of(emul));
+	return BV_EMUL_DONE;
+}
+
+static enum bv_emul_rc emul_fpu_emms(struct bv_emul *emul)
+{
+	enum bv_emul_rc rc = emul_fpu_check(emul);
+
+	if (rc == BV_EMUL_DONE)
+		bv_host_x87_emms(vcpu_of(emul));
+	return rc;
+}
+
 static enum bv_emul_rc emul_invlpg(struct bv_emul *emul, u64 linear)
 {
 	(void)linear;
@@ -556,6 +702,13 @@ static const struct bv_emul_ops emul_ops = {
 	.cpuid = emul_cpuid,
 	.vec_get = emul_vec_get,
 	.vec_set = emul_vec_set,
+	.mmx_get = emul_mmx_get,
+	.mmx_set = emul_mmx_set,
+	.fpu_get = emul_fpu_get,
+	.fpu_control = emul_fpu_control,
+	.fpu_init = emul_fpu_init,
+	.fpu_emms = emul_fpu_emms,
+	.fpu_check = emul_fpu_check,
 	.invlpg = emul_invlpg,
 	.wbinvd = emul_wbinvd,
 };
@@ -592,10 +745,8 @@ static void emul_done(struct bv_vcpu *vcpu)
 	const struct bv_emul *emul = &vcpu->emul;
 
 	vcpu->gprs.rip = emul->rip;
-	vcpu->gprs.rflags = emul->rflags & ~BV_RFLAGS_RF;
+	vcpu->gprs.rflags = emul->rflags;
 	bv_vendor->shadow_set(vcpu, emul->shadow ? 2 : 0);
-	if (emul->repeats)
-		return;
 	if (vcpu->debug.single_step)
 		bv_exit_stepped(vcpu);
 	else if (emul->trap)
@@ -625,10 +776,13 @@ static enum bv_exit_next emul_finish(struct bv_vcpu *vcpu, enum bv_emul_rc rc)
 		}
 		return BV_NEXT_GUEST;
 	case BV_EMUL_FAULT:
+		/* Repetitions that were finished before have left their flags. */
+		vcpu->gprs.rflags = vcpu->emul.rflags;
 		bv_ioreplay_reset(&vcpu->replay);
 		bv_event_raise_fault(vcpu, &vcpu->emul.fault);
 		return BV_NEXT_GUEST;
 	case BV_EMUL_IO:
+		vcpu->gprs.rflags = vcpu->emul.rflags;
 		vcpu->wait.kind = BV_WAIT_EMULATOR;
 		vcpu->wait.rip = vcpu->gprs.rip;
 		return BV_NEXT_FRONT;
@@ -652,6 +806,56 @@ enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa)
 		__builtin_memcpy(emul->bytes, vcpu->exit.bytes, sizeof(vcpu->exit.bytes));
 	emul_setup(vcpu);
 	return emul_finish(vcpu, bv_emul_run(emul));
+}
+
+/* ---- the quick way ---- */
+
+/*
+ * Most device accesses are one plain MOV of a general register to a device of the engine. The exit has told the address, and the hardware
+ * has checked segment and page: the bytes are all that is missing.
+ */
+static bool quick_access(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
+{
+	const struct bv_intc_ops *intc = vcpu->vm->intc;
+	enum bv_access_result result = BV_ACCESS_NOT_MINE;
+	u64 data = mmio->value;
+
+	if (intc)
+		result = mmio->write ? intc->mmio_write(vcpu, gpa, mmio->size, &data) :
+				       intc->mmio_read(vcpu, gpa, mmio->size, &data);
+	if (result == BV_ACCESS_NOT_MINE)
+		result = mmio->write ? bv_bus_write(vcpu, BV_BUS_MMIO, gpa, mmio->size, &data) :
+				       bv_bus_read(vcpu, BV_BUS_MMIO, gpa, mmio->size, &data);
+	if (result == BV_ACCESS_NOT_MINE)
+		return false;
+	if (!mmio->write)
+		bv_mmio_finish(mmio, vcpu->gprs.gpr, data);
+	return true;
+}
+
+static bool quick_mmio(struct bv_vcpu *vcpu, u64 gpa)
+{
+	struct bv_mmio mmio;
+	u8 bytes[BV_INSN_WINDOW];
+	unsigned int count = vcpu->exit.bytes_count;
+
+	if (count)
+		__builtin_memcpy(bytes, vcpu->exit.bytes, 15);
+	else
+		count = bv_code_read(vcpu, bytes, 15);
+	bv_vcpu_need(vcpu, BV_ST_CR | BV_ST_SEG(BV_SEG_CS));
+	if (bv_insn_decode_again(&vcpu->quick_insn, &vcpu->quick_key, bytes, count, code_size(vcpu)) != BV_DECODE_OK ||
+	    !bv_insn_as_mmio(&vcpu->quick_insn, vcpu->gprs.gpr, &mmio) ||
+	    (gpa & ~BV_PAGE_MASK) + mmio.size > BV_PAGE_SIZE || !quick_access(vcpu, gpa, &mmio))
+		return false;
+	vcpu->counter[BV_COUNT_MMIO]++;
+	bv_exit_skip(vcpu, vcpu->quick_insn.len);
+	return true;
+}
+
+enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa)
+{
+	return quick_mmio(vcpu, gpa) ? BV_NEXT_GUEST : bv_emulate(vcpu, gpa);
 }
 
 /* ---- going on after user space has answered ---- */

@@ -95,12 +95,15 @@ void bv_exit_stepped(struct bv_vcpu *vcpu)
 
 void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length)
 {
-	struct bv_seg *cs = &vcpu->state.seg[BV_SEG_CS];
+	u64 rip = vcpu->gprs.rip;
 
-	vcpu->gprs.rip += length;
-	bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS));
-	if (bv_unlikely(!(cs->attr & BV_SEG_L)))
-		vcpu->gprs.rip = (u32)vcpu->gprs.rip;
+	vcpu->gprs.rip = rip + length;
+	/* Outside of 64-bit code RIP has 32 bits. */
+	if (bv_unlikely((rip ^ vcpu->gprs.rip) >> 32)) {
+		bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS));
+		if (!(vcpu->state.seg[BV_SEG_CS].attr & BV_SEG_L))
+			vcpu->gprs.rip = (u32)vcpu->gprs.rip;
+	}
 	vcpu->gprs.rflags &= ~BV_RFLAGS_RF;
 	bv_vendor->shadow_set(vcpu, 0);
 	/* A single step over an instruction that we carried out ends here. */

@@ -105,6 +105,6 @@ enum bv_exit_next bv_fault_nested(struct bv_vcpu *vcpu)
 		return bv_exit_internal(vcpu, "vCPU %u: delivering an event (vector %u) needs guest address %#llx, a device's",
 					vcpu->index, vcpu->exit.vectoring.vector, gpa);
 	if (!vcpu->exit.fault.table_walk && !vcpu->exit.fault.fetch && !fault.region)
-		return bv_emulate(vcpu, gpa);
+		return bv_emulate_mmio(vcpu, gpa);
 	return bv_emulate(vcpu, ~0ull);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
-/* Copies to and from guest-physical memory, page by page, through the regions; and nested faults. */
+/* Copies to and from guest-physical memory, page by page, through the regions. */
 #include "core/vcpu.h"
 
 static struct bv_region *mem_region(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa)
 {
 	u32 none = BV_MAX_REGIONS;
 
-	return bv_region_find(vm, BV_GFN(gpa >> BV_PAGE_SHIFT), vcpu ? &vcpu->region_hint : &none);
+	return bv_region_at(vm, &vm->regions, gpa, vcpu ? &vcpu->region_hint : &none);
 }
 
 static size_t mem_in_page(u64 gpa, size_t bytes)

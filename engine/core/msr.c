@@ -113,6 +113,8 @@ static bool efer_set(struct bv_vcpu *vcpu, u64 value, bool host)
 
 void bv_tsc_set_offset(struct bv_vcpu *vcpu, u64 offset)
 {
+	if (offset == vcpu->tsc_offset)
+		return;
 	vcpu->tsc_offset = offset;
 	bv_vendor->tsc_offset(vcpu, offset);
 	bv_vcpu_request(vcpu, BV_REQ_PV);

@@ -79,12 +79,6 @@ void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region 
 		__atomic_fetch_or(&region->dirty[page / 64], BV_BIT(page % 64), __ATOMIC_SEQ_CST);
 }
 
-bool bv_dirty_ring_full(const struct bv_vcpu *vcpu)
-{
-	/* Room for what one exit may still write. */
-	return vcpu->ring && vcpu->ring->next - vcpu->ring->reset + 64 >= vcpu->ring->entries;
-}
-
 int bv_vcpu_dirty_ring_set(struct bv_vcpu *vcpu, struct bv_dirty_entry *entries, u32 count)
 {
 	if (!vcpu->ring)
@@ -298,6 +292,7 @@ static void regions_replace(struct bv_regions *regions, u32 slot, struct bv_regi
 {
 	u32 to = 0, from = 0;
 
+	regions->generation++;
 	for (; from < regions->count; from++)
 		if (regions->sorted[from] != regions->slot[slot])
 			regions->sorted[to++] = regions->sorted[from];

@@ -14,10 +14,25 @@ struct bv_regions {
 	struct bv_region *slot[BV_MAX_REGIONS];
 	struct bv_region *sorted[BV_MAX_REGIONS]; /* by gfn */
 	u32 count;
+	u32 generation; /* counts changes: for those who remember where a region was */
 };
 
 /* The region that has gfn, or NULL. *hint speeds up the next search. */
 struct bv_region *bv_region_find(struct bv_vm *vm, struct bv_gfn gfn, u32 *hint);
+/* The same, quick where it is the region found last: most accesses are. */
+static inline struct bv_region *bv_region_at(struct bv_vm *vm, struct bv_regions *regions, u64 gpa,
+					     u32 *hint)
+{
+	struct bv_gfn gfn = BV_GFN(gpa >> BV_PAGE_SHIFT);
+
+	if (bv_likely(*hint < regions->count)) {
+		struct bv_region *region = regions->sorted[*hint];
+
+		if (bv_likely(gfn.n - region->spec.gfn.n < region->spec.pages))
+			return region;
+	}
+	return bv_region_find(vm, gfn, hint);
+}
 /* The host address of a guest page in a region. */
 static inline u64 bv_region_host_addr(const struct bv_region *region, struct bv_gfn gfn)
 {
@@ -33,8 +48,11 @@ struct bv_dirty_ring {
 	u32 entries; /* a power of two */
 	u32 next, reset; /* next to fill, next to take back: owning vCPU; under vm->nest.lock */
 };
-/* So full that the front must empty it before the guest runs on. */
-bool bv_dirty_ring_full(const struct bv_vcpu *vcpu);
+/* So full that the front must empty it before the guest runs on: room is left for what one exit may still write. */
+static inline bool bv_dirty_ring_full(const struct bv_dirty_ring *ring)
+{
+	return ring && ring->next - ring->reset + 64 >= ring->entries;
+}
 
 /* Memory as the guest-physical bus sees it. Caller holds vm->mem_lock for reading. vcpu may be NULL. */
 int bv_mem_read_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);

@@ -159,7 +159,7 @@ static enum bv_exit_next run_once(struct bv_vcpu *vcpu)
 		return bv_exit_step_report(vcpu);
 	if (bv_unlikely(irq_window_due(vcpu)))
 		return run_return(vcpu, BV_RUN_IRQ_WINDOW);
-	if (bv_unlikely(bv_dirty_ring_full(vcpu)))
+	if (bv_unlikely(bv_dirty_ring_full(vcpu->ring)))
 		return run_return(vcpu, BV_RUN_DIRTY_RING_FULL);
 	if (bv_host_guest_enter(vcpu))
 		return run_return(vcpu, BV_RUN_INTERRUPTED);

@@ -64,6 +64,17 @@ struct bv_guest_caps {
 	bool x2apic, rdtscp, tsc_adjust, tsc_deadline, mtrr, pat, mce;
 };
 
+/* The walk that led to the page of the last instruction that exited; see emul.c. */
+#define BV_CODE_MEMO_LEVELS 5
+struct bv_code_memo {
+	u64 page, cr0, cr3, cr4, efer; /* of these, */
+	u32 cpl, generation;
+	u64 gpa; /* the result was this, */
+	u32 count;
+	bool recording;
+	u64 host_addr[BV_CODE_MEMO_LEVELS], entry[BV_CODE_MEMO_LEVELS]; /* by these table entries */
+};
+
 /* A request that user space must answer before the instruction can finish. */
 enum bv_io_wait { BV_WAIT_NOTHING, BV_WAIT_PORT_IN, BV_WAIT_EMULATOR, BV_WAIT_MSR_READ, BV_WAIT_MSR_WRITE, BV_WAIT_HYPERCALL };
 
@@ -126,6 +137,10 @@ struct bv_vcpu {
 	u64 one_gpa; /* where the emulated instruction's only data access goes, ~0 unknown */
 	bool tpr_lowered; /* user space, which has the interrupt controllers, is to be told */
 	struct bv_emul emul;
+	struct bv_code_memo code_memo;
+	struct bv_bus_memo bus_memo[BV_BUS_COUNT];
+	struct bv_insn quick_insn; /* the last plain access to a device */
+	struct bv_insn_key quick_key;
 	struct bv_cpuid_leaf *cpuid;
 	u32 cpuid_count;
 	struct bv_guest_caps caps; /* read off cpuid when it is set */
@@ -275,6 +290,8 @@ enum bv_exit_next bv_fault_nested(struct bv_vcpu *vcpu);
 /* emul.c */
 /* Emulates the instruction at RIP. one_gpa: the guest-physical address of its only data access, or ~0. */
 enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa);
+/* The same for an access to a device at gpa. */
+enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa);
 /* Copies up to `count` bytes of code at RIP; returns how many, 0: none (a fault may be raised by running on). */
 unsigned int bv_code_read(struct bv_vcpu *vcpu, u8 *bytes, unsigned int count);
 /* Goes on with what waited for user space. NEXT_GUEST: finished. */

@@ -73,6 +73,7 @@ static int svm_cpus_alloc(void)
 		svm.cpu[i].host = bv_host_pages_alloc(0);
 		if (!svm.cpu[i].hsave || !svm.cpu[i].host)
 			return -BV_ENOMEM;
+		svm.cpu[i].host_pa = bv_host_pa(svm.cpu[i].host);
 	}
 	return 0;
 }

@@ -10,6 +10,7 @@
 struct svm_cpu {
 	void *hsave; /* the page where VMRUN keeps the host's state */
 	struct svm_vmcb *host; /* what VMSAVE keeps of the host: FS, GS, TR, LDTR and system-call MSRs */
+	u64 host_pa; /* of `host` */
 	u32 asid_next;
 	u64 asid_generation;
 	bool enabled;

@@ -168,7 +168,7 @@ void svm_enter(struct bv_vcpu *vcpu)
 	struct svm_vcpu *own = svm_of(vcpu);
 	struct svm_vmcb *vmcb = own->vmcb;
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
-	u64 host_pa = bv_host_pa(cpu->host);
+	u64 host_pa = cpu->host_pa;
 
 	svm_asid_prepare(vcpu, own, cpu);
 	vmcb->rax = vcpu->gprs.gpr[BV_RAX];
@@ -194,7 +194,7 @@ void svm_load(struct bv_vcpu *vcpu)
 {
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
 
-	__asm__ volatile("vmsave %%rax" : : "a"(bv_host_pa(cpu->host)) : "memory");
+	__asm__ volatile("vmsave %%rax" : : "a"(cpu->host_pa) : "memory");
 	/* Another vCPU, or this one elsewhere, may have used the CPU's cache of VMCBs since. */
 	svm_of(vcpu)->vmcb->clean = 0;
 	if (svm.has_rdtscp) {

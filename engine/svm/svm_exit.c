@@ -2,35 +2,42 @@
 /* From the VMCB's exit code to the neutral record. Manual: volume 2, 15.10 (I/O), 15.20 (event delivery), 15.25.6 (nested faults). */
 #include "svm/svm.h"
 
-/* The plain ones; 0 (BV_EXIT_HOST) for what is not listed is put right below. */
-static const u8 kinds[0x90] = {
-	[VMEXIT_INTR] = BV_EXIT_HOST,
-	[VMEXIT_NMI] = BV_EXIT_HOST,
-	[VMEXIT_SMI] = BV_EXIT_HOST,
-	[VMEXIT_INIT] = BV_EXIT_HOST,
-	[VMEXIT_VINTR] = BV_EXIT_IRQ_WINDOW,
-	[VMEXIT_RDTSC] = BV_EXIT_RDTSC,
-	[VMEXIT_RDPMC] = BV_EXIT_RDPMC,
-	[VMEXIT_CPUID] = BV_EXIT_CPUID,
-	[VMEXIT_RSM] = BV_EXIT_UNDEFINED,
-	[VMEXIT_IRET] = BV_EXIT_NMI_WINDOW,
-	[VMEXIT_INVD] = BV_EXIT_CACHE,
-	[VMEXIT_PAUSE] = BV_EXIT_PAUSE,
-	[VMEXIT_HLT] = BV_EXIT_HLT,
-	[VMEXIT_INVLPGA] = BV_EXIT_UNDEFINED,
-	[VMEXIT_IOIO] = BV_EXIT_PORT,
-	[VMEXIT_MSR] = BV_EXIT_RDMSR,
-	[VMEXIT_SHUTDOWN] = BV_EXIT_TRIPLE_FAULT,
-	[VMEXIT_VMRUN] = BV_EXIT_UNDEFINED,
-	[VMEXIT_VMMCALL] = BV_EXIT_HYPERCALL,
-	[VMEXIT_VMLOAD ... VMEXIT_SKINIT] = BV_EXIT_UNDEFINED,
-	[VMEXIT_RDTSCP] = BV_EXIT_RDTSC,
-	[VMEXIT_WBINVD] = BV_EXIT_CACHE,
-	[VMEXIT_MONITOR] = BV_EXIT_MONITOR,
-	[VMEXIT_MWAIT] = BV_EXIT_MWAIT,
-	[VMEXIT_MWAIT_ARMED] = BV_EXIT_MWAIT,
-	[VMEXIT_XSETBV] = BV_EXIT_XSETBV,
-	[VMEXIT_RDPRU] = BV_EXIT_UNDEFINED,
+/* The codes that stand for one thing each, from VMEXIT_INTR on. */
+static const u8 kinds[] = {
+	/* never asked for */
+	[0x65 - VMEXIT_INTR ... 0x6d - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
+	[0x70 - VMEXIT_INTR ... 0x71 - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
+	[0x75 - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
+	[0x79 - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
+	[0x7d - VMEXIT_INTR ... 0x7e - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
+	/* asked for */
+	[VMEXIT_INTR - VMEXIT_INTR] = BV_EXIT_HOST,
+	[VMEXIT_NMI - VMEXIT_INTR] = BV_EXIT_HOST,
+	[VMEXIT_SMI - VMEXIT_INTR] = BV_EXIT_HOST,
+	[VMEXIT_INIT - VMEXIT_INTR] = BV_EXIT_HOST,
+	[VMEXIT_VINTR - VMEXIT_INTR] = BV_EXIT_IRQ_WINDOW,
+	[VMEXIT_RDTSC - VMEXIT_INTR] = BV_EXIT_RDTSC,
+	[VMEXIT_RDPMC - VMEXIT_INTR] = BV_EXIT_RDPMC,
+	[VMEXIT_CPUID - VMEXIT_INTR] = BV_EXIT_CPUID,
+	[VMEXIT_RSM - VMEXIT_INTR] = BV_EXIT_UNDEFINED,
+	[VMEXIT_IRET - VMEXIT_INTR] = BV_EXIT_NMI_WINDOW,
+	[VMEXIT_INVD - VMEXIT_INTR] = BV_EXIT_CACHE,
+	[VMEXIT_PAUSE - VMEXIT_INTR] = BV_EXIT_PAUSE,
+	[VMEXIT_HLT - VMEXIT_INTR] = BV_EXIT_HLT,
+	[VMEXIT_INVLPGA - VMEXIT_INTR] = BV_EXIT_UNDEFINED,
+	[VMEXIT_IOIO - VMEXIT_INTR] = BV_EXIT_PORT,
+	[VMEXIT_MSR - VMEXIT_INTR] = BV_EXIT_RDMSR,
+	[VMEXIT_SHUTDOWN - VMEXIT_INTR] = BV_EXIT_TRIPLE_FAULT,
+	[VMEXIT_VMRUN - VMEXIT_INTR] = BV_EXIT_UNDEFINED,
+	[VMEXIT_VMMCALL - VMEXIT_INTR] = BV_EXIT_HYPERCALL,
+	[VMEXIT_VMLOAD - VMEXIT_INTR ... VMEXIT_SKINIT - VMEXIT_INTR] = BV_EXIT_UNDEFINED,
+	[VMEXIT_RDTSCP - VMEXIT_INTR] = BV_EXIT_RDTSC,
+	[VMEXIT_WBINVD - VMEXIT_INTR] = BV_EXIT_CACHE,
+	[VMEXIT_MONITOR - VMEXIT_INTR] = BV_EXIT_MONITOR,
+	[VMEXIT_MWAIT - VMEXIT_INTR] = BV_EXIT_MWAIT,
+	[VMEXIT_MWAIT_ARMED - VMEXIT_INTR] = BV_EXIT_MWAIT,
+	[VMEXIT_XSETBV - VMEXIT_INTR] = BV_EXIT_XSETBV,
+	[VMEXIT_RDPRU - VMEXIT_INTR] = BV_EXIT_UNDEFINED,
 };
 
 static enum bv_exit_kind svm_exit_kind(const struct svm_vmcb *vmcb)
@@ -39,11 +46,11 @@ static enum bv_exit_kind svm_exit_kind(const struct svm_vmcb *vmcb)
 
 	if (code == VMEXIT_NPF)
 		return BV_EXIT_NESTED_FAULT;
-	if (code == VMEXIT_MSR)
-		return vmcb->exit_info_1 ? BV_EXIT_WRMSR : BV_EXIT_RDMSR;
-	if (code >= VMEXIT_INTR && code < BV_ARRAY_SIZE(kinds) &&
-	    (kinds[code] || code <= VMEXIT_INIT))
-		return kinds[code];
+	if (bv_likely(code - VMEXIT_INTR < BV_ARRAY_SIZE(kinds))) {
+		enum bv_exit_kind kind = kinds[code - VMEXIT_INTR];
+
+		return kind == BV_EXIT_RDMSR && vmcb->exit_info_1 ? BV_EXIT_WRMSR : kind;
+	}
 	if (code >= VMEXIT_CR0_WRITE && code <= VMEXIT_CR15_WRITE)
 		return BV_EXIT_CR_WRITE;
 	if (code >= VMEXIT_DR0_READ && code <= VMEXIT_DR15_WRITE)
@@ -90,10 +97,11 @@ static void svm_exit_exception(const struct svm_vmcb *vmcb, struct bv_exit *exit
 
 /*
  * An event whose delivery did not finish. INT n, INT3 and INTO are not among them: RIP still points to the instruction, which
- * raises the event again when the guest goes on.
+ * raises the event again when the guest goes on. No interrupt may come before it, since none could when it began.
  */
-static void svm_exit_vectoring(u64 info, struct bv_exit *exit)
+static void svm_exit_vectoring(struct svm_vmcb *vmcb, struct bv_exit *exit)
 {
+	u64 info = vmcb->exit_int_info;
 	u32 type = info >> SVM_EVENT_TYPE_SHIFT & SVM_EVENT_TYPE;
 	u8 vector = info & SVM_EVENT_VECTOR;
 
@@ -106,11 +114,13 @@ static void svm_exit_vectoring(u64 info, struct bv_exit *exit)
 		exit->vectoring.kind = BV_VECTORING_NMI;
 	else if (type == SVM_EVENT_EXCEPTION && vector != BV_EXC_BP && vector != BV_EXC_OF)
 		exit->vectoring.kind = BV_VECTORING_EXCEPTION;
+	else
+		vmcb->int_state |= 1;
 }
 
 void svm_exit_decode(struct bv_vcpu *vcpu)
 {
-	const struct svm_vmcb *vmcb = svm_of(vcpu)->vmcb;
+	struct svm_vmcb *vmcb = svm_of(vcpu)->vmcb;
 	struct bv_exit *exit = &vcpu->exit;
 
 	exit->kind = svm_exit_kind(vmcb);
@@ -118,7 +128,7 @@ void svm_exit_decode(struct bv_vcpu *vcpu)
 	exit->bytes_count = 0;
 	exit->vectoring.kind = BV_VECTORING_NONE;
 	if (bv_unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
-		svm_exit_vectoring(vmcb->exit_int_info, exit);
+		svm_exit_vectoring(vmcb, exit);
 	if (svm.features & SVM_FEATURE_NRIP)
 		exit->length = vmcb->next_rip - vmcb->rip;
 	switch (exit->kind) {

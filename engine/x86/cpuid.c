@@ -226,13 +226,13 @@ int bv_cpuid_sort(struct bv_cpuid_leaf *leaves, unsigned int count, u32 *bad)
 static unsigned int lower_bound(const struct bv_cpuid_leaf *leaves, unsigned int count, u32 leaf,
 				u32 subleaf)
 {
+	u64 key = (u64)leaf << 32 | subleaf;
 	unsigned int low = 0, high = count;
 
 	while (low < high) {
 		unsigned int middle = (low + high) / 2;
-		const struct bv_cpuid_leaf *at = &leaves[middle];
 
-		if (at->leaf < leaf || (at->leaf == leaf && at->subleaf < subleaf))
+		if (((u64)leaves[middle].leaf << 32 | leaves[middle].subleaf) < key)
 			low = middle + 1;
 		else
 			high = middle;

@@ -274,6 +274,39 @@ void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *fr
 		memcpy(area + 576 + 16 * index, (const u8 *)from + 16, bytes - 16);
 }
 
+/* The x87 part of the XSAVE area: FCW at 0, FSW at 2, eight registers of 16 bytes from 32. */
+void bv_host_mmx_get(struct bv_vcpu *vcpu, unsigned int index, u64 *value)
+{
+	memcpy(value, (const u8 *)fake_vcpu(vcpu)->xsave + 32 + 16 * (index & 7), 8);
+}
+
+void bv_host_mmx_set(struct bv_vcpu *vcpu, unsigned int index, u64 value)
+{
+	memcpy((u8 *)fake_vcpu(vcpu)->xsave + 32 + 16 * (index & 7), &value, 8);
+}
+
+void bv_host_x87_get(struct bv_vcpu *vcpu, u16 *control, u16 *status)
+{
+	memcpy(control, fake_vcpu(vcpu)->xsave, 2);
+	memcpy(status, (const u8 *)fake_vcpu(vcpu)->xsave + 2, 2);
+}
+
+void bv_host_x87_set_control(struct bv_vcpu *vcpu, u16 control)
+{
+	memcpy(fake_vcpu(vcpu)->xsave, &control, 2);
+}
+
+void bv_host_x87_init(struct bv_vcpu *vcpu)
+{
+	bv_host_x87_set_control(vcpu, 0x37f);
+	memset((u8 *)fake_vcpu(vcpu)->xsave + 2, 0, 2);
+}
+
+void bv_host_x87_emms(struct bv_vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
 /* ---- words ---- */
 
 bool fake_log_quiet;

@@ -137,3 +137,60 @@ void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *fr
 	}
 	registers_put();
 }
+
+#define EACH_MMX(how) how(0) how(1) how(2) how(3) how(4) how(5) how(6) how(7)
+
+#define MMX_GET(number)                                                         \
+	case number:                                                            \
+		asm volatile("movq %%mm" #number ", %0" : "=m"(*value));        \
+		break;
+#define MMX_SET(number)                                                         \
+	case number:                                                            \
+		asm volatile("movq %0, %%mm" #number : : "m"(value));           \
+		break;
+
+void bv_host_mmx_get(struct bv_vcpu *vcpu, unsigned int index, u64 *value)
+{
+	registers_get();
+	switch (index & 7) {
+		EACH_MMX(MMX_GET)
+	}
+	registers_put();
+}
+
+void bv_host_mmx_set(struct bv_vcpu *vcpu, unsigned int index, u64 value)
+{
+	registers_get();
+	switch (index & 7) {
+		EACH_MMX(MMX_SET)
+	}
+	registers_put();
+}
+
+void bv_host_x87_get(struct bv_vcpu *vcpu, u16 *control, u16 *status)
+{
+	registers_get();
+	asm volatile("fnstcw %0\n\tfnstsw %1" : "=m"(*control), "=m"(*status));
+	registers_put();
+}
+
+void bv_host_x87_set_control(struct bv_vcpu *vcpu, u16 control)
+{
+	registers_get();
+	asm volatile("fldcw %0" : : "m"(control));
+	registers_put();
+}
+
+void bv_host_x87_init(struct bv_vcpu *vcpu)
+{
+	registers_get();
+	asm volatile("fninit");
+	registers_put();
+}
+
+void bv_host_x87_emms(struct bv_vcpu *vcpu)
+{
+	registers_get();
+	asm volatile("emms");
+	registers_put();
+}

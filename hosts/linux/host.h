@@ -19,6 +19,7 @@ struct bv_linux_vcpu {
 	struct preempt_notifier notifier;
 	struct task_struct *task; /* the running thread, between run_begin and run_end */
 	int cpu; /* where that thread is, -1 when it is on none; written by it alone */
+	unsigned long noted; /* jiffies when RCU was last told of a guest's run; that thread alone */
 	bool in_guest; /* interrupts are off for the guest; written by that thread alone */
 };
 

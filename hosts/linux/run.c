@@ -118,8 +118,11 @@ int bv_host_guest_enter(struct bv_vcpu *vcpu)
 	if (unlikely(test_thread_flag(TIF_NEED_FPU_LOAD)))
 		switch_fpu_return();
 	vtime_account_guest_enter();
-	if (!context_tracking_guest_enter())
+	/* Once a tick is as often as RCU can make use of it. */
+	if (!context_tracking_guest_enter() && own->noted != jiffies) {
+		own->noted = jiffies;
 		bv_compat_rcu_note();
+	}
 	return 0;
 }
 

@@ -76,28 +76,14 @@ static void report(const char *kind)
 	memset(vectors_seen, 0, sizeof(vectors_seen));
 }
 
-static void allow(const void *address, bool allowed)
-{
-	u64 *entry = page_entry((u64)address, 1);
-
-	*entry = allowed ? *entry | PTE_U : *entry & ~PTE_U;
-}
-
-/* The guest itself is out of the user's reach but for what the user runs on: else the first store ends it all. */
+/* What the user runs on; the rest of the guest is out of reach. */
 static void hide_the_guest(void)
 {
-	u64 at, stack = user_stack();
-
-	for (at = 0; at < 16 << 20; at += GUEST_PAGE_SIZE)
-		allow((void *)at, false);
-	allow((void *)(u64)code_enter, true);
-	allow(entry_registers, true);
-	allow((u8 *)entry_registers + sizeof(entry_registers) - 1, true);
-	allow(&code, true);
-	allow(code, true);
-	allow((void *)(stack - 8), true);
-	allow((void *)(stack - GUEST_PAGE_SIZE), true);
-	allow((void *)(stack - 2 * GUEST_PAGE_SIZE), true);
+	hostile_hide();
+	hostile_allow((void *)(u64)code_enter, true);
+	hostile_allow(entry_registers, true);
+	hostile_allow(&code, true);
+	hostile_allow(code, true);
 	*page_entry((u64)code_enter, 1) &= ~PTE_W;
 	write_cr3(read_cr3());
 }

@@ -81,13 +81,18 @@ static void code_where_no_memory_is(void)
 
 static void descriptors_at_random(void)
 {
+	u8 *code = page_alloc();
 	u32 i, j;
 
+	for (i = 0; i < GUEST_PAGE_SIZE; i++)
+		code[i] = (u8)hostile_random();
+	hostile_hide();
+	hostile_allow(code, true);
 	for (i = 0; i < 2000; i++) {
 		for (j = 0; j < 4; j++)
 			gdt[GDT_FREE + j] = hostile_random() | (hostile_random() % 4 ? 1ull << 47 : 0);
 		__asm__ volatile("lar %1, %0; lsl %1, %0" : "+r"(j) : "r"((u32)SEL_FREE + 8 * (i & 3)) : "cc");
-		fault_of_user32((void *)(hostile_random() % ram_end() & 0xfffff));
+		fault_of_user32(code + hostile_random() % GUEST_PAGE_SIZE);
 	}
 	CHECK(true);
 }

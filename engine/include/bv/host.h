@@ -145,6 +145,14 @@ int bv_host_xsave_set(struct bv_vcpu *vcpu, const void *area, u32 size);
 void bv_host_vector_get(struct bv_vcpu *vcpu, unsigned int index, void *to, unsigned int bytes);
 void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *from, unsigned int bytes);
 
+/* MMX register and x87 words of the same vCPU. No x87 exception may be pending (status bit 7): ask that first. sleep. */
+void bv_host_mmx_get(struct bv_vcpu *vcpu, unsigned int index, u64 *value);
+void bv_host_mmx_set(struct bv_vcpu *vcpu, unsigned int index, u64 value);
+void bv_host_x87_get(struct bv_vcpu *vcpu, u16 *control, u16 *status);
+void bv_host_x87_set_control(struct bv_vcpu *vcpu, u16 control);
+void bv_host_x87_init(struct bv_vcpu *vcpu); /* FNINIT */
+void bv_host_x87_emms(struct bv_vcpu *vcpu);
+
 /* ---- the memory behind a guest's pages ---- */
 
 /* A frame found for the guest, and held until put. */

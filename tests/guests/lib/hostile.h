@@ -45,6 +45,25 @@ static inline u64 hostile_value(void)
 	return values[pick / 4 % ARRAY_SIZE(values)] + (pick >> 32 & 0x3f);
 }
 
+static inline void hostile_allow(const void *address, bool allowed)
+{
+	u64 *entry = page_entry((u64)address, 1);
+
+	*entry = allowed ? *entry | PTE_U : *entry & ~PTE_U;
+}
+
+/* The guest itself is out of the user's reach, but for a stack: else the first store ends it all. */
+static inline void hostile_hide(void)
+{
+	u64 at, stack = user_stack();
+
+	for (at = 0; at < 16 << 20; at += GUEST_PAGE_SIZE)
+		hostile_allow((void *)at, false);
+	for (at = stack - 8192; at < stack; at += GUEST_PAGE_SIZE)
+		hostile_allow((void *)at, true);
+	write_cr3(read_cr3());
+}
+
 static inline void hostile_on_tick(struct trap_frame *frame)
 {
 	static u32 since;
