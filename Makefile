@@ -16,7 +16,7 @@ DESTDIR ?=
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 BUILD := build
-export MODULE
+export MODULE FUZZ_SECONDS
 
 # Sources of the engine that a program cannot run, if any: they are left out of the unit tests'
 # library.

@@ -343,17 +343,25 @@ static void injected_forget(struct bv_vcpu *vcpu)
 		bv_vcpu_request(vcpu, BV_REQ_EVENT);
 }
 
+/* The step's own #DB, which bv_event_step_done ends it with; a breakpoint's is another. */
+static bool step_came(struct bv_vcpu *vcpu)
+{
+	if (vcpu->exit.kind != BV_EXIT_EXCEPTION || vcpu->exit.exception.vector != BV_EXC_DB)
+		return false;
+	bv_vcpu_need(vcpu, BV_ST_DR);
+	return vcpu->state.dr6 & BV_DR6_BS;
+}
+
 void bv_event_exited(struct bv_vcpu *vcpu)
 {
 	const struct bv_events *events = &vcpu->events;
-	const struct bv_exit *exit = &vcpu->exit;
 
 	injected_forget(vcpu);
-	if (bv_unlikely(exit->vectoring.kind))
+	if (bv_unlikely(vcpu->exit.vectoring.kind))
 		vectoring_keep(vcpu);
 	if (bv_unlikely(events->nmi.masked || events->nmi.pending || vcpu->debug.single_step))
 		bv_vcpu_request(vcpu, BV_REQ_EVENT);
-	if (bv_unlikely(vcpu->stepping) && (exit->kind != BV_EXIT_EXCEPTION || exit->exception.vector != BV_EXC_DB)) {
+	if (bv_unlikely(vcpu->stepping) && !step_came(vcpu)) {
 		/* Something else came before the step was done: it is asked for again. */
 		vcpu->stepping = false;
 		if (!vcpu->step_guest_tf)

@@ -58,7 +58,10 @@ void fake_memory_free(void *memory);
 /* How many frames are held, and whether a page's was given back as written. */
 long fake_frames_held(void);
 bool fake_frame_dirtied(const void *page);
-/* Called after a frame was found and before its finder has it; NULL: not. For races with invalidates. */
+/*
+ * Called after a frame was found and before its finder has it; NULL: not. For races with
+ * invalidates.
+ */
 extern void (*fake_frame_found)(u64 host_addr);
 
 /* ---- threads and CPUs ---- */

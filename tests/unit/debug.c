@@ -126,6 +126,23 @@ TEST(without_a_debugger_a_debug_exception_is_the_guests)
 	machine_stop(&m);
 }
 
+TEST(a_breakpoint_in_place_of_a_step_leaves_no_trace_of_the_step)
+{
+	const struct bv_guest_debug debug = { .enabled = true,
+					      .single_step = true,
+					      .hard_breakpoints = true,
+					      .dr7 = 0x401 };
+	struct hit hit = { .vector = BV_EXC_DB, .dr6 = 1 };
+
+	start();
+	debugger(&debug);
+	CHECK_EQ(entry(&hit), BV_RUN_DEBUG);
+	CHECK(hit.tf);
+	CHECK(!(run.debug.dr6 & BV_DR6_BS));
+	CHECK(!(cpu->gprs.rflags & BV_RFLAGS_TF));
+	machine_stop(&m);
+}
+
 TEST(a_breakpoint_of_the_debuggers_is_not_the_guests)
 {
 	struct bv_guest_debug debug = { .enabled = true, .hard_breakpoints = true, .dr7 = 0x401 };
