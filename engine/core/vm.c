@@ -136,6 +136,9 @@ struct bv_vcpu *bv_vcpu_create(struct bv_vm *vm, unsigned int index, void *host_
 			__atomic_store_n(&vm->vcpu_count, index + 1, __ATOMIC_RELEASE);
 	}
 	bv_host_mutex_unlock(&vm->vcpu_lock);
+	/* A VM that was killed before, or meanwhile, stays dead. */
+	if (bv_vm_dead(vm))
+		bv_vcpu_request(vcpu, BV_REQ_DEAD);
 	if (!*error)
 		return vcpu;
 	if (vm->intc)

@@ -441,7 +441,8 @@ TEST(x2apic_registers)
 	CHECK(wrmsr(cpu, MSR_APIC_BASE, X2APIC));
 	CHECK_EQ(msr(cpu, x2apic_msr(R_ID)), 1);
 	CHECK_EQ(msr(cpu, x2apic_msr(R_LDR)), 2);
-	CHECK_EQ(m.vm->intc->mmio_read(cpu, APIC_PAGE + R_ID, 4, &value), BV_ACCESS_NOT_MINE);
+	CHECK_EQ(m.vm->intc->mmio_read(cpu, APIC_PAGE + R_ID, 4, &value), BV_ACCESS_DONE);
+	CHECK_EQ((u32)value, 0xffffffff); /* nothing is there */
 	CHECK(wrmsr(cpu, x2apic_msr(R_SPIV), 0x1ff));
 	CHECK(wrmsr(cpu, x2apic_msr(R_TPR), 0x20));
 	CHECK(!wrmsr(cpu, x2apic_msr(R_TPR), 0x120));
