@@ -107,23 +107,23 @@ static void svm_asid_prepare(struct bv_vcpu *vcpu, struct svm_vcpu *own, struct 
 	own->tlb_flush = false;
 }
 
-static bool svm_guest_owns_xcr0(const struct bv_vcpu *vcpu, const struct svm_vmcb *vmcb)
+/*
+ * XCR0 is the guest's whenever the guest runs: it may set CR4.OSXSAVE and read it without an exit. XSETBV exits, so that it should come
+ * back as it went; but one emulator of AMD-V lets XSETBV through. What the processor has is what counts: the guest keeps it, and the
+ * host gets its own back.
+ */
+static void svm_xcr0_enter(const struct bv_vcpu *vcpu)
 {
-	return vmcb->cr4 & BV_CR4_OSXSAVE && vcpu->xcr0 != svm.host_xcr0;
+	if (bv_unlikely(vcpu->xcr0 != svm.host_xcr0) && svm.host_xcr0)
+		native_xsetbv(0, vcpu->xcr0);
 }
 
-/*
- * XSETBV exits, so that XCR0 should be as it was; but one emulator of AMD-V lets it through. What the processor has is what counts: the
- * guest keeps it, and the host gets its own back.
- */
 static void svm_xcr0_leave(struct bv_vcpu *vcpu)
 {
-	u64 xcr0 = native_xgetbv(0);
-
-	if (xcr0 == svm.host_xcr0 && vcpu->xcr0 == xcr0)
+	if (!svm.host_xcr0)
 		return;
-	vcpu->xcr0 = xcr0;
-	if (xcr0 != svm.host_xcr0)
+	vcpu->xcr0 = native_xgetbv(0);
+	if (bv_unlikely(vcpu->xcr0 != svm.host_xcr0))
 		native_xsetbv(0, svm.host_xcr0);
 }
 
@@ -178,7 +178,6 @@ void svm_enter(struct bv_vcpu *vcpu)
 	struct svm_vmcb *vmcb = own->vmcb;
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
 	u64 host_pa = cpu->host_pa;
-	bool xcr0 = svm_guest_owns_xcr0(vcpu, vmcb);
 
 	svm_asid_prepare(vcpu, own, cpu);
 	vmcb->rax = vcpu->gprs.gpr[BV_RAX];
@@ -186,16 +185,12 @@ void svm_enter(struct bv_vcpu *vcpu)
 	vmcb->rip = vcpu->gprs.rip;
 	vmcb->rflags = vcpu->gprs.rflags;
 	vmcb->int_ctl = (vmcb->int_ctl & ~SVM_V_TPR) | vcpu->cr8;
-	if (bv_unlikely(xcr0))
-		native_xsetbv(0, vcpu->xcr0);
+	svm_xcr0_enter(vcpu);
 	if (svm.has_pku || vcpu->dr_live || vcpu->debug.hard_breakpoints)
 		svm_vmrun_with_extras(vcpu, vmcb, host_pa);
 	else
 		svm_vmrun(&vcpu->gprs, own->vmcb_pa, host_pa);
-	if (vmcb->cr4 & BV_CR4_OSXSAVE)
-		svm_xcr0_leave(vcpu);
-	else if (bv_unlikely(xcr0))
-		native_xsetbv(0, svm.host_xcr0);
+	svm_xcr0_leave(vcpu);
 	vcpu->gprs.gpr[BV_RAX] = vmcb->rax;
 	vcpu->gprs.gpr[BV_RSP] = vmcb->rsp;
 	vcpu->gprs.rip = vmcb->rip;
