@@ -289,10 +289,6 @@ void bv_event_prepare(struct bv_vcpu *vcpu)
 {
 	bool injected;
 
-	if (vcpu->nmi_iret && vcpu->gprs.rip != vcpu->iret_rip) {
-		vcpu->nmi_iret = false;
-		vcpu->events.nmi.masked = false;
-	}
 	nmi_collect(vcpu);
 	bv_vcpu_need(vcpu, BV_ST_CR);
 	vcpu->state_protected = vcpu->state.cr0 & BV_CR0_PE;
