@@ -7,7 +7,6 @@
 
 /* ---- RESET and INIT: volume 2, 14.1.3 ---- */
 
-#define RESET_CR0 (BV_CR0_ET | BV_CR0_NW | BV_CR0_CD)
 #define RESET_PAT 0x0007040600070406ull
 
 static const struct bv_seg reset_code = { 0xffff0000, 0xffff, 0xf000, 0x9b };

@@ -102,7 +102,6 @@ struct bv_vcpu {
 	struct bv_exit exit;
 	u32 cpu; /* where it last ran */
 	bool loaded;
-	bool launched; /* has run once since RESET */
 	enum bv_mp_state mp_state;
 	u64 xcr0;
 	u64 db[4]; /* the guest's DR0 to DR3 */
