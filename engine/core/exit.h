@@ -12,7 +12,7 @@ enum bv_exit_kind { BV_EXITS(BV_EXIT_ENUM) BV_EXIT_KINDS };
 /* Exits come first in a vCPU's counters, then the rest. */
 enum bv_counter { BV_COUNT_BASE = BV_EXIT_KINDS - 1, BV_COUNTS(BV_COUNT_ENUM) BV_COUNTER_COUNT };
 
-enum bv_vectoring { BV_VECTORING_NONE, BV_VECTORING_IRQ, BV_VECTORING_NMI, BV_VECTORING_EXCEPTION };
+enum bv_vectoring { BV_VECTORING_NONE, BV_VECTORING_IRQ, BV_VECTORING_NMI, BV_VECTORING_EXCEPTION, BV_VECTORING_SOFT_IRQ };
 
 struct bv_exit {
 	enum bv_exit_kind kind;

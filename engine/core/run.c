@@ -71,6 +71,11 @@ static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
 		vcpu->mp_state = BV_MP_RUNNABLE;
 	if (bv_vcpu_take_request(vcpu, BV_REQ_RELOAD))
 		wishes_reload(vcpu);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_SOFT_IRQ)) {
+		bv_host_rwsem_read(&vcpu->vm->mem_lock);
+		bv_event_soft_prepare(vcpu);
+		bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	}
 	if (bv_vcpu_take_request(vcpu, BV_REQ_PV) && vcpu->vm->pv && vcpu->vm->pv->refresh) {
 		bv_host_rwsem_read(&vcpu->vm->mem_lock);
 		vcpu->vm->pv->refresh(vcpu);

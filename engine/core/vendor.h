@@ -22,8 +22,8 @@ struct bv_wishes {
 	bool cr8_writes;
 	bool cr4_writes; /* the guest could set bits that its CPUID does not have */
 	bool dr_accesses;
-	bool single_step; /* #DB after one instruction, for us */
-	bool db_exits, bp_exits; /* #DB, #BP */
+	bool single_step; /* TF is ours: exceptions exit, so that no flags are saved with it */
+	bool bp_exits; /* #BP */
 	bool rdtsc;
 };
 
@@ -53,7 +53,7 @@ struct bv_vendor {
 	void (*pull)(struct bv_vcpu *vcpu, u32 groups);
 	void (*push)(struct bv_vcpu *vcpu, u32 groups);
 
-	/* Delivers this event at the next entry. irqs off. */
+	/* Delivers this event at the next entry; a software interrupt with vcpu->soft_next_rip to return to. irqs off. */
 	void (*inject)(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error, u32 error);
 	/* Takes back an injection that no entry has carried out. */
 	void (*uninject)(struct bv_vcpu *vcpu);
