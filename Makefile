@@ -139,7 +139,8 @@ guests: packages ## builds the test guests
 run: module ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
 	@tests/pc/demo
 
-TESTS = tools/check-layers $(UNIT_TESTS) $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
+TESTS = tools/check-style tools/check-layers $(UNIT_TESTS) \
+	$(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 .PHONY: test
 test: all ## the tests of a change; the last line sums them up
