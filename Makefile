@@ -127,6 +127,33 @@ $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libb
 fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
 	@tests/run $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
+# --- bv: the command line (cli/) with the machine (vmm/) ----------------------------------------
+
+BV_FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong -I. \
+	-MMD -MP $(WARN)
+BV_LIBS := -luring -lslirp -lseccomp -lzstd -ljansson -lpthread
+VMM_SOURCES := $(call find_c,vmm)
+CLI_SOURCES := $(call find_c,cli)
+VMM_OBJECTS := $(VMM_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
+CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
+
+.PHONY: bv
+bv: packages $(BUILD)/bv/machine $(if $(CLI_SOURCES),$(BUILD)/bv/bv) ## builds the command bv
+
+$(BUILD)/bv/obj/%.o: %.c Makefile | $(BUILD)/packages
+	@mkdir -p $(@D)
+	@echo "  CC [bv]    $<"
+	$(Q)gcc $(BV_FLAGS) -c -o $@ $<
+
+$(BUILD)/bv/bv: $(CLI_OBJECTS) $(VMM_OBJECTS)
+	@echo "  LD         $@"
+	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
+
+# The machine alone, described by options: for tests of the machine.
+$(BUILD)/bv/machine: $(BUILD)/bv/obj/tests/vmm/machine.o $(VMM_OBJECTS)
+	@echo "  LD         $@"
+	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
+
 # --- guests ------------------------------------------------------------------------------------
 
 .PHONY: guests
@@ -178,4 +205,4 @@ clean: ## removes what was built; what was fetched stays in the cache
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
--include $(shell find $(BUILD)/unit $(BUILD)/fuzz -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/bv -name '*.d' 2>/dev/null)
