@@ -165,19 +165,6 @@ u64 bv_host_vcpu_steal_ns(struct bv_vcpu *vcpu)
 
 /* ---- CPUs ---- */
 
-void bv_host_each_cpu(void (*fn)(void *arg), void *arg)
-{
-	unsigned int own = current_cpu;
-
-	fake_may_sleep(__func__);
-	for (current_cpu = 0; current_cpu < FAKE_CPUS; current_cpu++) {
-		fake_irq_enter();
-		fn(arg);
-		fake_irq_exit();
-	}
-	current_cpu = own;
-}
-
 unsigned int bv_host_cpu(void)
 {
 	return current_cpu;

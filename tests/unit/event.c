@@ -459,6 +459,24 @@ TEST(after_the_iret_nmis_are_open_again)
 	machine_stop(&m);
 }
 
+TEST(an_nmi_behind_an_exception_makes_the_next_entry_end_at_once)
+{
+	u32 interrupts;
+
+	start();
+	bv_vcpu_nmi(cpu);
+	raise(BV_EXC_GP);
+	interrupts = fake_vcpu(cpu)->interrupts;
+	once();
+	CHECK_EQ(deliveries(), 1);
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_GP);
+	CHECK_EQ(fake_vcpu(cpu)->interrupts, interrupts + 1);
+	CHECK(!(cpu->gprs.rflags & BV_RFLAGS_TF));
+	once();
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_NMI);
+	machine_stop(&m);
+}
+
 TEST(an_nmi_waits_for_the_end_of_a_shadow_by_a_step)
 {
 	start();
