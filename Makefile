@@ -91,10 +91,10 @@ install: module ## installs bivisor.ko for the kernel that runs now
 # with its own table of symbols. What a loader takes is a 32-bit ELF file around it.
 METAL := $(BUILD)/hypervisor
 METAL_SOURCES := $(call find_c,engine fronts/xen hosts/metal)
-METAL_OBJECTS := $(METAL_SOURCES:%.c=$(METAL)/obj/%.o) $(METAL)/obj/hosts/metal/boot.o \
-	$(METAL)/obj/hosts/metal/trap.o
+METAL_OBJECTS := $(METAL_SOURCES:%.c=$(METAL)/obj/%.o) $(METAL)/obj/hosts/metal/entry.o \
+	$(METAL)/obj/hosts/metal/vectors.o
 METAL_FLAGS := $(FLAGS) -O2 -ffreestanding -fno-omit-frame-pointer -mno-red-zone -mgeneral-regs-only \
-	-fpie -fvisibility=hidden -fno-stack-protector -fno-asynchronous-unwind-tables \
+	-fpie -include hosts/metal/hidden.h -fno-stack-protector -fno-asynchronous-unwind-tables \
 	-fcf-protection=none -Wframe-larger-than=2048
 METAL_MAX_BYTES := 524288
 
@@ -133,8 +133,8 @@ $(METAL)/bivisor-syms: $(METAL)/image-0 $(METAL)/symbols.o
 $(METAL)/bivisor: $(METAL)/bivisor-syms hosts/metal/image.S hosts/metal/layout.h $(METAL)/image.lds
 	@echo "  LD         $@"
 	$(Q)objcopy -O binary -R .bss $< $(METAL)/image.bin
-	$(Q)bss=$$(nm $< | awk '$$3 == "image_file_end" { a = $$1 } $$3 == "image_end" { b = $$1 } \
-		END { print "0x" b " - 0x" a }'); \
+	$(Q)bss=$$(nm $< | awk '$$3 == "image_begin" { a = $$1 } $$3 == "image_end" { b = $$1 } \
+		END { print "0x" b " - 0x" a }')" - $$(stat -c %s $(METAL)/image.bin)"; \
 	gcc -m32 -I. -DIMAGE_FILE='"$(METAL)/image.bin"' -DIMAGE_BSS="($$bss)" -c -o $(METAL)/image.o \
 		hosts/metal/image.S
 	$(Q)ld -m elf_i386 -nostdlib -static -z noexecstack --no-warn-rwx-segments -T $(METAL)/image.lds -o $@ \

@@ -32,7 +32,7 @@ static bool rsdp_at(u64 pa)
 /* As PCs without another way have it: in the first KiB of the EBDA, or below 1 MiB. */
 static bool rsdp_search(void)
 {
-	u64 ebda = (u64)*(u16 *)direct(0x40e) << 4;
+	u64 ebda = (u64) * (u16 *)direct(0x40e) << 4;
 
 	for (u64 at = ebda; ebda && at < ebda + 1024; at += 16)
 		if (rsdp_at(at))
@@ -45,7 +45,8 @@ static bool rsdp_search(void)
 
 static const struct acpi_header *root(void)
 {
-	return rsdp.revision >= 2 && rsdp.xsdt ? map_device(rsdp.xsdt, 4096) : map_device(rsdp.rsdt, 4096);
+	return rsdp.revision >= 2 && rsdp.xsdt ? map_device(rsdp.xsdt, 4096) :
+						 map_device(rsdp.rsdt, 4096);
 }
 
 u64 acpi_entry(unsigned int n)
@@ -95,9 +96,11 @@ static void madt_take(const u8 *entry)
 	else if (entry[0] == MADT_X2APIC)
 		madt_cpu(x2apic->apic_id, x2apic->flags);
 	else if (entry[0] == MADT_IOAPIC && acpi.ioapics < BV_ARRAY_SIZE(acpi.ioapic))
-		acpi.ioapic[acpi.ioapics++] = (struct acpi_ioapic){ ioapic->address, ioapic->gsi_base, ioapic->id };
+		acpi.ioapic[acpi.ioapics++] =
+			(struct acpi_ioapic){ ioapic->address, ioapic->gsi_base, ioapic->id };
 	else if (entry[0] == MADT_OVERRIDE && acpi.overrides < BV_ARRAY_SIZE(acpi.override))
-		acpi.override[acpi.overrides++] = (struct acpi_override){ override->irq, override->gsi, override->flags };
+		acpi.override[acpi.overrides++] =
+			(struct acpi_override){ override->irq, override->gsi, override->flags };
 }
 
 static void madt_read(void)
@@ -105,7 +108,8 @@ static void madt_read(void)
 	const struct acpi_madt *madt = acpi_table("APIC", 0);
 
 	if (!madt)
-		panic("ACPI has no MADT: this machine's processors and interrupt controllers are unknown");
+		panic("ACPI has no MADT: this machine's processors and interrupt controllers are "
+		      "unknown");
 	for (u32 at = sizeof(*madt); at + 2 <= madt->header.length;) {
 		const u8 *entry = (const u8 *)madt + at;
 

@@ -31,7 +31,12 @@ struct acpi_madt {
 	u32 lapic_address, flags;
 } ACPI_PACKED;
 
-enum madt_kind { MADT_LAPIC = 0, MADT_IOAPIC = 1, MADT_OVERRIDE = 2, MADT_X2APIC = 9 };
+enum madt_kind {
+	MADT_LAPIC = 0,
+	MADT_IOAPIC = 1,
+	MADT_OVERRIDE = 2,
+	MADT_X2APIC = 9
+};
 
 struct madt_lapic {
 	u8 kind, length, acpi_id, apic_id;
@@ -67,7 +72,7 @@ struct acpi_fadt {
 	u8 acpi_enable, acpi_disable, s4bios, pstate;
 	u32 pm1a_event, pm1b_event, pm1a_control, pm1b_control, pm2_control, pm_timer, gpe0, gpe1;
 	u8 pm1_event_length, pm1_control_length, pm2_control_length, pm_timer_length;
-	u8 other[16];
+	u8 other[17];
 	u16 boot_flags;
 	u8 reserved;
 	u32 flags;

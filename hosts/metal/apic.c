@@ -61,6 +61,13 @@ void apic_send_vector(u32 cpu, u8 vector)
 	apic_send(metal_cpus[cpu]->apic_id, 0x4000 | vector);
 }
 
+/* Before the local APIC lets go of their line: one emulator would keep what they had raised. */
+static void pic_silence(void)
+{
+	out_u8(0x21, 0xff);
+	out_u8(0xa1, 0xff);
+}
+
 static void apic_find(void)
 {
 	u64 base = rdmsr(MSR_APIC_BASE);
@@ -74,15 +81,17 @@ void apic_init_cpu(void)
 	u32 index = this_cpu()->index;
 
 	wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLED);
-	if (!lapic_base)
+	if (!index) {
+		pic_silence();
 		apic_find();
+	}
 	if (lapic_base) {
 		apic_write(APIC_DFR, ~0u);
 		apic_write(APIC_LDR, index < 8 ? 1u << (24 + index) : 0);
 	}
 	apic_write(APIC_TPR, 0);
 	apic_write(APIC_SPURIOUS, 0x100 | VECTOR_SPURIOUS);
-	apic_write(APIC_LVT_LINT0, 0x10000);
+	apic_write(APIC_LVT_LINT0, 0x10700);
 	apic_write(APIC_LVT_LINT1, 0x10000);
 	apic_write(APIC_LVT_ERROR, 0x10000);
 	this_cpu()->apic_id = lapic_base ? apic_read(APIC_ID) >> 24 : apic_read(APIC_ID);
@@ -184,21 +193,15 @@ u64 ioapic_isa(u8 irq, u32 *gsi)
 			u16 flags = acpi.override[i].flags;
 
 			*gsi = acpi.override[i].gsi;
-			return ((flags & 3) == 3 ? RTE_LOW : 0) | ((flags >> 2 & 3) == 3 ? RTE_LEVEL : 0);
+			return ((flags & 3) == 3 ? RTE_LOW : 0) |
+			       ((flags >> 2 & 3) == 3 ? RTE_LEVEL : 0);
 		}
 	return 0;
-}
-
-static void pic_silence(void)
-{
-	out_u8(0x21, 0xff);
-	out_u8(0xa1, 0xff);
 }
 
 void ioapic_init(void)
 {
 	bv_host_spin_init(&ioapics.lock);
-	pic_silence();
 	for (u32 i = 0; i < acpi.ioapics; i++) {
 		ioapics.base[i] = (u64)map_device(acpi.ioapic[i].address, BV_PAGE_SIZE);
 		ioapics.pins[i] = (window_read(i, 1) >> 16 & 0xff) + 1;

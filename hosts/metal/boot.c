@@ -5,6 +5,8 @@
  *
  * Sources: Multiboot Specification 0.6.96, 3.3; Multiboot2 Specification 2.0, 3.6; Xen's public/arch-x86/hvm/start_info.h.
  */
+#include <stdint.h>
+
 #include <xen/xen.h>
 #include <xen/arch-x86/hvm/start_info.h>
 
@@ -76,7 +78,8 @@ static const char *without_name(const char *text)
 /* ---- Multiboot 1 ---- */
 
 struct mb1_info {
-	u32 flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length, mmap_addr;
+	u32 flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4],
+		mmap_length, mmap_addr;
 };
 
 struct mb1_module {
@@ -96,7 +99,8 @@ static void read_mb1(const struct mb1_info *info)
 	if (info->flags & 4)
 		text_copy(boot.text, without_name(direct(info->cmdline)), sizeof(boot.text));
 	for (u32 i = 0; info->flags & 8 && i < info->mods_count; i++)
-		module_add(module[i].start, module[i].end, module[i].text ? direct(module[i].text) : "");
+		module_add(module[i].start, module[i].end,
+			   module[i].text ? direct(module[i].text) : "");
 	if (!(info->flags & 64))
 		return;
 	for (u32 at = 0; at < info->mmap_length;) {
@@ -109,7 +113,14 @@ static void read_mb1(const struct mb1_info *info)
 
 /* ---- Multiboot 2 ---- */
 
-enum mb2_kind { MB2_END = 0, MB2_TEXT = 1, MB2_MODULE = 3, MB2_MAP = 6, MB2_ACPI_OLD = 14, MB2_ACPI_NEW = 15 };
+enum mb2_kind {
+	MB2_END = 0,
+	MB2_TEXT = 1,
+	MB2_MODULE = 3,
+	MB2_MAP = 6,
+	MB2_ACPI_OLD = 14,
+	MB2_ACPI_NEW = 15
+};
 
 struct mb2_tag {
 	u32 kind, size;

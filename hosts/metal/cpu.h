@@ -30,7 +30,8 @@ struct metal_cpu {
 	struct metal_cpu *self; /* first: read at gs:0 */
 	struct thread *current;
 	struct thread *idle;
-	struct thread *fpu_owner; /* whose state is in the registers, if it did not run elsewhere since */
+	struct thread
+		*fpu_owner; /* whose state is in the registers, if it did not run elsewhere since */
 	u32 index;
 	u32 apic_id;
 	bool resched; /* another thread should run */
@@ -42,7 +43,7 @@ struct metal_cpu {
 	u8 tss[104];
 };
 
-/* What trap.S leaves on the stack. */
+/* What vectors.S leaves on the stack. */
 struct trap_frame {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
 	u64 vector, error;
@@ -94,18 +95,18 @@ static inline void cpu_relax(void)
 	__asm__ volatile("pause" : : : "memory");
 }
 
-#define PORT_ACCESS(type, letter)                                                                  \
-	static inline type in_##type(u16 port)                                                     \
-	{                                                                                          \
-		type value;                                                                        \
-                                                                                                   \
-		__asm__ volatile("in" letter " %1, %0" : "=a"(value) : "Nd"(port));                \
-		return value;                                                                      \
-	}                                                                                          \
-                                                                                                   \
-	static inline void out_##type(u16 port, type value)                                        \
-	{                                                                                          \
-		__asm__ volatile("out" letter " %0, %1" : : "a"(value), "Nd"(port));               \
+#define PORT_ACCESS(type, letter)                                                    \
+	static inline type in_##type(u16 port)                                       \
+	{                                                                            \
+		type value;                                                          \
+                                                                                     \
+		__asm__ volatile("in" letter " %1, %0" : "=a"(value) : "Nd"(port));  \
+		return value;                                                        \
+	}                                                                            \
+                                                                                     \
+	static inline void out_##type(u16 port, type value)                          \
+	{                                                                            \
+		__asm__ volatile("out" letter " %0, %1" : : "a"(value), "Nd"(port)); \
 	}
 
 PORT_ACCESS(u8, "b")
@@ -122,7 +123,10 @@ static inline u64 rdmsr(u32 index)
 
 static inline void wrmsr(u32 index, u64 value)
 {
-	__asm__ volatile("wrmsr" : : "c"(index), "a"((u32)value), "d"((u32)(value >> 32)) : "memory");
+	__asm__ volatile("wrmsr"
+			 :
+			 : "c"(index), "a"((u32)value), "d"((u32)(value >> 32))
+			 : "memory");
 }
 
 static inline u64 rdtsc(void)
@@ -135,7 +139,9 @@ static inline u64 rdtsc(void)
 
 static inline void cpuid(u32 leaf, u32 subleaf, u32 out[4])
 {
-	__asm__ volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3]) : "a"(leaf), "c"(subleaf));
+	__asm__ volatile("cpuid"
+			 : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3])
+			 : "a"(leaf), "c"(subleaf));
 }
 
 static inline u64 read_cr4(void)

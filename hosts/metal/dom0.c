@@ -6,6 +6,8 @@
  * The modules may lie where the kernel has to go. So both are first copied to the end of memory, their old places are freed, then Dom0's
  * memory is taken, from its beginning on, and the kernel and the initrd are put into it.
  */
+#include <stdint.h>
+
 #include <xen/xen.h>
 #include <xen/arch-x86/hvm/start_info.h>
 
@@ -87,7 +89,8 @@ static void copy_free(const struct copy *copy)
 static void modules_away(void)
 {
 	if (!boot.modules)
-		panic("no Dom0 kernel: the loader gave no module (QEMU: -initrd \"vmlinux ARGUMENTS,INITRD\")");
+		panic("no Dom0 kernel: the loader gave no module (QEMU: -initrd \"vmlinux "
+		      "ARGUMENTS,INITRD\")");
 	dom0.kernel = module_away(&boot.module[0]);
 	if (boot.modules > 1)
 		dom0.initrd = module_away(&boot.module[1]);
@@ -110,7 +113,8 @@ static u64 pages_wanted(u64 *max)
 	*max = ~0ull;
 	for (; *at; at = *end ? end + 1 : end) {
 		bool is_max = text_starts(at, "max:");
-		u64 size = parse_size(at + (is_max || text_starts(at, "min:") ? 4 : 0), &end) >> BV_PAGE_SHIFT;
+		u64 size = parse_size(at + (is_max || text_starts(at, "min:") ? 4 : 0), &end) >>
+			   BV_PAGE_SHIFT;
 
 		if (is_max)
 			*max = size;
@@ -125,7 +129,8 @@ static void ram_add(u64 first, u64 end)
 	if (dom0.rams && dom0.ram[dom0.rams - 1].end == first << BV_PAGE_SHIFT)
 		dom0.ram[dom0.rams - 1].end = end << BV_PAGE_SHIFT;
 	else if (dom0.rams < BOOT_RANGES)
-		dom0.ram[dom0.rams++] = (struct range){ first << BV_PAGE_SHIFT, end << BV_PAGE_SHIFT, RANGE_RAM };
+		dom0.ram[dom0.rams++] =
+			(struct range){ first << BV_PAGE_SHIFT, end << BV_PAGE_SHIFT, RANGE_RAM };
 	else
 		panic("Dom0's memory is in too many pieces");
 	dom0.pages += end - first;
@@ -153,7 +158,8 @@ static void take_memory(u64 want)
 	while (dom0.pages < want && first < frames_end()) {
 		u64 end = first;
 
-		while (end < frames_end() && dom0.pages + (end - first) < want && frame_owner(end) == FRAME_FREE)
+		while (end < frames_end() && dom0.pages + (end - first) < want &&
+		       frame_owner(end) == FRAME_FREE)
 			end++;
 		if (end > first) {
 			if (!frame_take(first, end - first, 0))
@@ -286,7 +292,9 @@ struct map {
 static void map_put(struct map *map, u64 start, u64 end, u32 kind)
 {
 	if (start < end)
-		map->entry[map->count++] = (struct hvm_memmap_table_entry){ .addr = start, .size = end - start, .type = kind };
+		map->entry[map->count++] = (struct hvm_memmap_table_entry){ .addr = start,
+									    .size = end - start,
+									    .type = kind };
 }
 
 /* Memory of Dom0's, with the pages of ACPI tables cut out. */
@@ -312,13 +320,15 @@ static u32 map_make(struct hvm_memmap_table_entry *entry)
 		for (u32 j = 0; range->kind == RANGE_RAM && j < dom0.rams; j++) {
 			const struct range *ram = &dom0.ram[j];
 
-			if (ram->start < at || ram->end > range->end + BV_PAGE_SIZE || ram->start >= range->end)
+			if (ram->start < at || ram->end > range->end + BV_PAGE_SIZE ||
+			    ram->start >= range->end)
 				continue;
 			map_put(&map, at, ram->start, RANGE_RESERVED);
 			map_put_ram(&map, ram->start, ram->end);
 			at = ram->end;
 		}
-		map_put(&map, at, range->end, range->kind == RANGE_RAM ? RANGE_RESERVED : range->kind);
+		map_put(&map, at, range->end,
+			range->kind == RANGE_RAM ? RANGE_RESERVED : range->kind);
 	}
 	return map.count;
 }
@@ -343,7 +353,8 @@ static void info_make(struct info *info)
 	dom0.acpi_end = pa + INFO_PAGES * BV_PAGE_SIZE;
 	bv_format(info->text, sizeof(info->text), "%s%s", kernel_text(boot.module[0].text),
 		  options.no_swiotlb ? "" : " swiotlb=force");
-	info->module = (struct hvm_modlist_entry){ .paddr = dom0.initrd_pa, .size = dom0.initrd.bytes };
+	info->module =
+		(struct hvm_modlist_entry){ .paddr = dom0.initrd_pa, .size = dom0.initrd.bytes };
 	info->start = (struct hvm_start_info){
 		.magic = XEN_HVM_START_MAGIC_VALUE,
 		.version = 1,
@@ -360,18 +371,20 @@ static void info_make(struct info *info)
 
 static void load(void)
 {
-	const char *why = elf_read(direct(dom0.kernel.mfn << BV_PAGE_SHIFT), dom0.kernel.bytes, &dom0.load);
+	const char *why =
+		elf_read(direct(dom0.kernel.mfn << BV_PAGE_SHIFT), dom0.kernel.bytes, &dom0.load);
 
 	if (why)
 		panic("Dom0's kernel cannot be started: %s", why);
 	if (!has(dom0.load.start, dom0.load.end))
-		panic("Dom0's kernel wants memory from %#llx to %#llx, which Dom0 does not have", dom0.load.start,
-		      dom0.load.end);
+		panic("Dom0's kernel wants memory from %#llx to %#llx, which Dom0 does not have",
+		      dom0.load.start, dom0.load.end);
 	elf_load(direct(dom0.kernel.mfn << BV_PAGE_SHIFT));
 	copy_free(&dom0.kernel);
 	dom0.initrd_pa = place(dom0.initrd.pages << BV_PAGE_SHIFT, 1ull << 32);
 	if (dom0.initrd.bytes) {
-		__builtin_memcpy(direct(dom0.initrd_pa), direct(dom0.initrd.mfn << BV_PAGE_SHIFT), dom0.initrd.bytes);
+		__builtin_memcpy(direct(dom0.initrd_pa), direct(dom0.initrd.mfn << BV_PAGE_SHIFT),
+				 dom0.initrd.bytes);
 		copy_free(&dom0.initrd);
 	}
 	dom0.info_pa = place(INFO_PAGES << BV_PAGE_SHIFT, dom0.initrd_pa);
@@ -405,7 +418,8 @@ static void map_devices(void)
 				map_range(at, at + BV_PAGE_SIZE, BVX_DOM0_MMIO);
 	}
 	for (u32 i = 0; i < boot.ranges; i++)
-		if (boot.range[i].kind != RANGE_RAM && (boot.range[i].start >= 1ull << 32 || boot.range[i].end <= LOW_END))
+		if (boot.range[i].kind != RANGE_RAM &&
+		    (boot.range[i].start >= 1ull << 32 || boot.range[i].end <= LOW_END))
 			map_range(boot.range[i].start, boot.range[i].end, BVX_DOM0_MMIO);
 }
 
@@ -426,7 +440,8 @@ static u32 vcpus_wanted(void)
 	while (most < metal_cpu_count && metal_cpus[most]->apic_id == most)
 		most++;
 	if (want > most) {
-		say_warning("Dom0 gets %u vCPUs: CPU %u has not that APIC ID, or is not there", most, most);
+		say_warning("Dom0 gets %u vCPUs: CPU %u has not that APIC ID, or is not there",
+			    most, most);
 		want = most;
 	}
 	if (!want)
@@ -443,6 +458,7 @@ void dom0_start(void)
 	modules_away();
 	want = pages_wanted(&spec.max_pages);
 	take_memory(want);
+	frames_dom0_done();
 	spec.max_vcpus = dom0.vcpus = vcpus_wanted();
 	load();
 	dom0.domain = bvx_dom0_new(&spec);
@@ -458,7 +474,8 @@ void dom0_start(void)
 		first = first ? first : vcpu;
 	}
 	bvx_vcpu_begin_pvh(first, dom0.load.entry, (u32)dom0.info_pa);
-	say_info("Dom0: %u vCPUs, %llu MiB, kernel at %#llx, initrd at %#llx; %llu MiB are free", dom0.vcpus,
-		 dom0.pages >> 8, dom0.load.start, dom0.initrd_pa, frames_free_count() >> 8);
+	say_info("Dom0: %u vCPUs, %llu MiB, kernel at %#llx, initrd at %#llx; %llu MiB are free",
+		 dom0.vcpus, dom0.pages >> 8, dom0.load.start, dom0.initrd_pa,
+		 frames_free_count() >> 8);
 	bvx_domain_start(dom0.domain);
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Dom0's kernel: an unpacked 64-bit ELF file with a note that tells its PVH entry. The file is the user's and is checked like any input. */
+#include <stdint.h>
+
 #include <xen/elfnote.h>
 
 #include "hosts/metal/metal.h"
@@ -40,8 +42,8 @@ static u32 note_entry(const u8 *notes, u64 bytes)
 		at = data + ((note->data_bytes + 3ull) & ~3ull);
 		if (at > bytes)
 			break;
-		if (note->name_bytes == 4 && note->kind == XEN_ELFNOTE_PHYS32_ENTRY && note->data_bytes >= 4 &&
-		    !__builtin_memcmp(notes + name, "Xen", 4))
+		if (note->name_bytes == 4 && note->kind == XEN_ELFNOTE_PHYS32_ENTRY &&
+		    note->data_bytes >= 4 && !__builtin_memcmp(notes + name, "Xen", 4))
 			return *(const u32 *)(notes + data);
 	}
 	return 0;
@@ -61,13 +63,16 @@ const char *elf_read(const void *file, u64 bytes, struct elf_load *load)
 	segment = (const void *)((const u8 *)file + header->segments_at);
 	*load = (struct elf_load){ .start = ~0ull };
 	for (u32 i = 0; i < header->segments; i++, segment++) {
-		if (!inside(segment->offset, segment->file_bytes, bytes) || segment->file_bytes > segment->memory_bytes)
+		if (!inside(segment->offset, segment->file_bytes, bytes) ||
+		    segment->file_bytes > segment->memory_bytes)
 			return "a segment lies outside of the file";
 		if (segment->kind == SEGMENT_NOTE && !load->entry)
-			load->entry = note_entry((const u8 *)file + segment->offset, segment->file_bytes);
+			load->entry =
+				note_entry((const u8 *)file + segment->offset, segment->file_bytes);
 		if (segment->kind != SEGMENT_LOAD)
 			continue;
-		if (segment->paddr + segment->memory_bytes > 1ull << 32 || segment->memory_bytes > 1ull << 32)
+		if (segment->paddr + segment->memory_bytes > 1ull << 32 ||
+		    segment->memory_bytes > 1ull << 32)
 			return "a segment does not lie below 4 GiB";
 		if (segment->paddr < load->start)
 			load->start = segment->paddr;
@@ -87,7 +92,8 @@ void elf_load(const void *file)
 	for (u32 i = 0; i < header->segments; i++, segment++) {
 		if (segment->kind != SEGMENT_LOAD)
 			continue;
-		__builtin_memcpy(direct(segment->paddr), (const u8 *)file + segment->offset, segment->file_bytes);
+		__builtin_memcpy(direct(segment->paddr), (const u8 *)file + segment->offset,
+				 segment->file_bytes);
 		__builtin_memset(direct(segment->paddr + segment->file_bytes), 0,
 				 segment->memory_bytes - segment->file_bytes);
 	}

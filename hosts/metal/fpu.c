@@ -96,7 +96,10 @@ static void registers_save(void *area)
 	u64 mask = fpu.xcr0 & ~BV_XCR0_PKRU;
 
 	if (fpu.xcr0)
-		__asm__ volatile("xsave64 (%0)" : : "r"(area), "a"((u32)mask), "d"((u32)(mask >> 32)) : "memory");
+		__asm__ volatile("xsave64 (%0)"
+				 :
+				 : "r"(area), "a"((u32)mask), "d"((u32)(mask >> 32))
+				 : "memory");
 	else
 		__asm__ volatile("fxsave64 (%0)" : : "r"(area) : "memory");
 }
@@ -106,7 +109,10 @@ static void registers_load(const void *area)
 	u64 mask = fpu.xcr0 & ~BV_XCR0_PKRU;
 
 	if (fpu.xcr0)
-		__asm__ volatile("xrstor64 (%0)" : : "r"(area), "a"((u32)mask), "d"((u32)(mask >> 32)) : "memory");
+		__asm__ volatile("xrstor64 (%0)"
+				 :
+				 : "r"(area), "a"((u32)mask), "d"((u32)(mask >> 32))
+				 : "memory");
 	else
 		__asm__ volatile("fxrstor64 (%0)" : : "r"(area) : "memory");
 }
@@ -194,31 +200,32 @@ int bv_host_xsave_set(struct bv_vcpu *vcpu, const void *area, u32 size)
 		return -BV_EINVAL;
 	__builtin_memcpy(to, area, fpu.bytes);
 	if (fpu.pkru_at)
-		bv_vcpu_pkru_set(vcpu, header[0] & BV_XCR0_PKRU ? *(const u32 *)(to + fpu.pkru_at) : 0);
+		bv_vcpu_pkru_set(vcpu,
+				 header[0] & BV_XCR0_PKRU ? *(const u32 *)(to + fpu.pkru_at) : 0);
 	fpu_from_memory(own);
 	return 0;
 }
 
 /* ---- single registers of the current thread ---- */
 
-#define EACH_REGISTER(how)                                                                         \
-	how(0) how(1) how(2) how(3) how(4) how(5) how(6) how(7) how(8) how(9) how(10) how(11) how(12) how(13) \
-		how(14) how(15)
+#define EACH_REGISTER(how)                                                                    \
+	how(0) how(1) how(2) how(3) how(4) how(5) how(6) how(7) how(8) how(9) how(10) how(11) \
+		how(12) how(13) how(14) how(15)
 
-#define XMM_GET(number)                                                               \
-	case number:                                                                  \
+#define XMM_GET(number)                                                                   \
+	case number:                                                                      \
 		__asm__ volatile("movdqu %%xmm" #number ", (%0)" : : "r"(to) : "memory"); \
 		break;
-#define XMM_SET(number)                                                                 \
-	case number:                                                                    \
+#define XMM_SET(number)                                                                  \
+	case number:                                                                     \
 		__asm__ volatile("movdqu (%0), %%xmm" #number : : "r"(from) : "memory"); \
 		break;
-#define YMM_GET(number)                                                                \
-	case number:                                                                   \
+#define YMM_GET(number)                                                                    \
+	case number:                                                                       \
 		__asm__ volatile("vmovdqu %%ymm" #number ", (%0)" : : "r"(to) : "memory"); \
 		break;
-#define YMM_SET(number)                                                                  \
-	case number:                                                                     \
+#define YMM_SET(number)                                                                   \
+	case number:                                                                      \
 		__asm__ volatile("vmovdqu (%0), %%ymm" #number : : "r"(from) : "memory"); \
 		break;
 
@@ -236,7 +243,8 @@ void bv_host_vector_get(struct bv_vcpu *vcpu, unsigned int index, void *to, unsi
 	}
 }
 
-void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *from, unsigned int bytes)
+void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *from,
+			unsigned int bytes)
 {
 	(void)vcpu;
 	if (bytes == 16) {
@@ -256,9 +264,9 @@ void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *fr
 	case number:                                                         \
 		__asm__ volatile("movq %%mm" #number ", %0" : "=m"(*value)); \
 		break;
-#define MMX_SET(number)                                                    \
-	case number:                                                       \
-		__asm__ volatile("movq %0, %%mm" #number : : "m"(value));  \
+#define MMX_SET(number)                                                   \
+	case number:                                                      \
+		__asm__ volatile("movq %0, %%mm" #number : : "m"(value)); \
 		break;
 
 void bv_host_mmx_get(struct bv_vcpu *vcpu, unsigned int index, u64 *value)

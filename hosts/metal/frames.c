@@ -17,7 +17,6 @@
 struct frame {
 	u16 owner;
 	u8 order; /* of a free block, or of our own block, at its first frame */
-
 };
 
 struct free_block {
@@ -29,6 +28,7 @@ static struct {
 	struct frame *frame;
 	u64 end;
 	u64 total, free;
+	bool high_first; /* until Dom0 has its memory, which begins with the lowest */
 	struct bv_list list[MAX_ORDER + 1];
 } frames;
 
@@ -79,22 +79,39 @@ static void block_own(u64 mfn, unsigned int order, u16 owner)
 	frames.free -= 1ull << order;
 }
 
-/* A free block of at least the order, with all of it below the limit; ~0 none. */
+static u64 block_mfn(const struct bv_list *node)
+{
+	return ((u64)node - DIRECT_BASE) >> BV_PAGE_SHIFT;
+}
+
+/* A free block of at least the order, with its beginning below the limit; ~0 none. */
 static u64 block_find(unsigned int order, u64 below, unsigned int *found)
 {
 	for (*found = order; *found <= MAX_ORDER; (*found)++) {
 		struct bv_list *node;
 
-		bv_list_for_each(node, &frames.list[*found]) {
-			u64 mfn = ((u64)node - DIRECT_BASE) >> BV_PAGE_SHIFT;
-
-			if (mfn + (1ull << order) <= below)
-				return mfn;
-			if (below < frames.end && *found < 9)
-				continue;
-		}
+		bv_list_for_each(node, &frames.list[*found])
+			if (block_mfn(node) + (1ull << order) <= below)
+				return block_mfn(node);
 	}
 	return ~0ull;
+}
+
+/* The same, the one that lies highest. */
+static u64 block_find_high(unsigned int order, unsigned int *found)
+{
+	u64 highest = 0;
+
+	for (u32 i = order; i <= MAX_ORDER; i++) {
+		struct bv_list *node;
+
+		bv_list_for_each(node, &frames.list[i])
+			if (block_mfn(node) >= highest) {
+				highest = block_mfn(node);
+				*found = i;
+			}
+	}
+	return highest ? highest : ~0ull;
 }
 
 static u64 frame_alloc_below(unsigned int order, u64 below, u16 owner)
@@ -102,11 +119,15 @@ static u64 frame_alloc_below(unsigned int order, u64 below, u16 owner)
 	u64 flags = bv_host_spin_lock_irq(&frames.lock), mfn;
 	unsigned int found;
 
-	mfn = block_find(order, below, &found);
+	mfn = frames.high_first ? block_find_high(order, &found) : block_find(order, below, &found);
 	if (mfn != ~0ull) {
 		block_remove(mfn);
-		while (found > order)
-			block_put(mfn + (1ull << --found), found);
+		while (found > order) {
+			found--;
+			/* The upper half is used where that is wanted. */
+			block_put(frames.high_first ? mfn : mfn + (1ull << found), found);
+			mfn += frames.high_first ? 1ull << found : 0;
+		}
 		block_own(mfn, order, owner);
 	}
 	bv_host_spin_unlock_irq(&frames.lock, flags);
@@ -129,7 +150,8 @@ static void block_free_locked(u64 mfn, unsigned int order)
 	for (; order < MAX_ORDER; order++) {
 		u64 buddy = mfn ^ (1ull << order);
 
-		if (buddy >= frames.end || frames.frame[buddy].owner != FRAME_FREE || frames.frame[buddy].order != order)
+		if (buddy >= frames.end || frames.frame[buddy].owner != FRAME_FREE ||
+		    frames.frame[buddy].order != order)
 			break;
 		block_remove(buddy);
 		mfn &= ~(1ull << order);
@@ -142,7 +164,8 @@ void frame_free(u64 mfn, unsigned int order)
 	u64 flags = bv_host_spin_lock_irq(&frames.lock);
 
 	for (u64 i = 0; i < 1ull << order; i++)
-		bv_assert(frames.frame[mfn + i].owner != FRAME_FREE && frames.frame[mfn + i].owner != FRAME_NONE);
+		bv_assert(frames.frame[mfn + i].owner != FRAME_FREE &&
+			  frames.frame[mfn + i].owner != FRAME_NONE);
 	block_free_locked(mfn, order);
 	bv_host_spin_unlock_irq(&frames.lock, flags);
 }
@@ -153,7 +176,8 @@ static u64 block_around(u64 mfn)
 	for (unsigned int order = 0; order <= MAX_ORDER; order++) {
 		u64 first = mfn & ~((1ull << order) - 1);
 
-		if (frames.frame[first].owner == FRAME_FREE && frames.frame[first].order != NO_ORDER &&
+		if (frames.frame[first].owner == FRAME_FREE &&
+		    frames.frame[first].order != NO_ORDER &&
 		    first + (1ull << frames.frame[first].order) > mfn)
 			return first;
 	}
@@ -233,16 +257,17 @@ static bool occupied(u64 start, u64 end)
 	return start < 0x100000;
 }
 
-/* The table of frames goes to the first place where it fits, below 4 GiB: there all is mapped from the start. */
+/* The table of frames goes to the highest place below 4 GiB, where all is mapped from the start. */
 static u64 table_place(u64 bytes)
 {
-	for (u32 i = 0; i < boot.ranges; i++) {
+	for (u32 i = boot.ranges; i-- > 0;) {
 		const struct range *range = &boot.range[i];
-		u64 at = (range->start + BV_PAGE_SIZE - 1) & BV_PAGE_MASK;
+		u64 end = range->end < 1ull << 32 ? range->end : 1ull << 32;
 
 		if (range->kind != RANGE_RAM)
 			continue;
-		for (; at + bytes <= range->end && at + bytes <= 1ull << 32; at += BV_PAGE_SIZE)
+		for (u64 at = (end - bytes) & BV_PAGE_MASK; at >= range->start && at < end;
+		     at -= BV_PAGE_SIZE)
 			if (!occupied(at, at + bytes))
 				return at;
 	}
@@ -252,7 +277,8 @@ static u64 table_place(u64 bytes)
 /* Frees the largest aligned blocks that nothing lies in. */
 static void range_free(const struct range *range, u64 table, u64 table_end)
 {
-	u64 mfn = (range->start + BV_PAGE_SIZE - 1) >> BV_PAGE_SHIFT, end = range->end >> BV_PAGE_SHIFT;
+	u64 mfn = (range->start + BV_PAGE_SIZE - 1) >> BV_PAGE_SHIFT,
+	    end = range->end >> BV_PAGE_SHIFT;
 
 	while (mfn < end) {
 		unsigned int order = MAX_ORDER;
@@ -285,10 +311,12 @@ void frames_init(void)
 	for (u32 i = 0; i <= MAX_ORDER; i++)
 		bv_list_init(&frames.list[i]);
 	for (u32 i = 0; i < boot.ranges; i++)
-		if (boot.range[i].kind == RANGE_RAM && boot.range[i].end >> BV_PAGE_SHIFT > frames.end)
+		if (boot.range[i].kind == RANGE_RAM &&
+		    boot.range[i].end >> BV_PAGE_SHIFT > frames.end)
 			frames.end = boot.range[i].end >> BV_PAGE_SHIFT;
 	bytes = (frames.end * sizeof(*frames.frame) + BV_PAGE_SIZE - 1) & BV_PAGE_MASK;
 	table = table_place(bytes);
+	frames.high_first = true;
 	frames.frame = direct(table);
 	for (u64 mfn = 0; mfn < frames.end; mfn++)
 		frames.frame[mfn] = (struct frame){ .owner = FRAME_NONE, .order = NO_ORDER };
@@ -303,6 +331,11 @@ void frames_init_high(void)
 	for (u32 i = 0; i < boot.ranges; i++)
 		if (boot.range[i].kind == RANGE_RAM && boot.range[i].end > 1ull << 32)
 			range_free(&boot.range[i], 0, 0);
+}
+
+void frames_dom0_done(void)
+{
+	frames.high_first = false;
 }
 
 /* ---- memory of our own ---- */
@@ -355,7 +388,8 @@ static void pieces_add(void *page, u32 shift)
 
 	((struct piece_page *)page)->shift = shift;
 	pieces.pages++;
-	for (u64 at = bytes < PIECE_HEAD ? PIECE_HEAD : bytes; at + bytes <= BV_PAGE_SIZE; at += bytes) {
+	for (u64 at = bytes < PIECE_HEAD ? PIECE_HEAD : bytes; at + bytes <= BV_PAGE_SIZE;
+	     at += bytes) {
 		void **piece = (void **)((u8 *)page + at);
 
 		*piece = pieces.free[shift];
@@ -419,7 +453,9 @@ void bv_host_free(void *memory)
 
 int bvx_host_frames_alloc(unsigned int order, u64 below, struct bv_mfn *mfn)
 {
-	u64 found = order <= MAX_ORDER ? frame_alloc_below(order, below ? below >> BV_PAGE_SHIFT : ~0ull, 0) : ~0ull;
+	u64 found = order <= MAX_ORDER ?
+			    frame_alloc_below(order, below ? below >> BV_PAGE_SHIFT : ~0ull, 0) :
+			    ~0ull;
 
 	if (found == ~0ull)
 		return -BV_ENOMEM;

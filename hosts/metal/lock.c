@@ -153,8 +153,8 @@ static bool mutex_try(void *arg)
 	struct mutex *mutex = arg;
 	struct thread *nobody = NULL;
 
-	return __atomic_compare_exchange_n(&mutex->owner, &nobody, current_thread(), false, __ATOMIC_SEQ_CST,
-					   __ATOMIC_SEQ_CST);
+	return __atomic_compare_exchange_n(&mutex->owner, &nobody, current_thread(), false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 }
 
 void bv_host_mutex_init(struct bv_mutex *mutex)
@@ -202,7 +202,8 @@ static bool read_try(void *arg)
 	if (__atomic_load_n(&sem->writers, __ATOMIC_SEQ_CST))
 		return false;
 	while (!(count & WRITING))
-		if (__atomic_compare_exchange_n(&sem->count, &count, count + 1, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(&sem->count, &count, count + 1, false,
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 			return true;
 	return false;
 }
@@ -212,7 +213,8 @@ static bool write_try(void *arg)
 	struct rwsem *sem = arg;
 	u32 none = 0;
 
-	return __atomic_compare_exchange_n(&sem->count, &none, WRITING, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&sem->count, &none, WRITING, false, __ATOMIC_SEQ_CST,
+					   __ATOMIC_RELAXED);
 }
 
 void bv_host_rwsem_init(struct bv_rwsem *sem)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The hypervisor's beginning, in order; boot.S calls metal_main on the boot processor. */
+/* The hypervisor's beginning, in order; entry.S calls metal_main on the boot processor. */
 #include "hosts/metal/metal.h"
 #include "bv/why.h"
 #include "fronts/xen/xen.h"
@@ -35,8 +35,9 @@ void metal_main(u32 kind, u64 info)
 	boot_read(kind, info);
 	options_parse(boot.text);
 	console_init();
-	say_info("Bivisor, a hypervisor, started by %s",
-		 kind == BOOT_MULTIBOOT1 ? "Multiboot" : kind == BOOT_MULTIBOOT2 ? "Multiboot 2" : "PVH");
+	say_info("Bivisor, a hypervisor, started by %s", kind == BOOT_MULTIBOOT1 ? "Multiboot" :
+							 kind == BOOT_MULTIBOOT2 ? "Multiboot 2" :
+										   "PVH");
 	say_info("command line '%s'", boot.text);
 	frames_init();
 	smp_init_boot();

@@ -15,7 +15,13 @@
 #define BOOT_RANGES 128
 #define BOOT_MODULES 4
 
-enum range_kind { RANGE_RAM = 1, RANGE_RESERVED = 2, RANGE_ACPI = 3, RANGE_NVS = 4, RANGE_BAD = 5 };
+enum range_kind {
+	RANGE_RAM = 1,
+	RANGE_RESERVED = 2,
+	RANGE_ACPI = 3,
+	RANGE_NVS = 4,
+	RANGE_BAD = 5
+};
 
 struct range {
 	u64 start, end; /* machine addresses, end exclusive */
@@ -43,7 +49,8 @@ void boot_read(u32 kind, u64 info);
 /* ---- options.c ---- */
 
 struct options {
-	char console[32], com1[64], com2[64], loglvl[24], guest_loglvl[24], sched[16], dom0_mem[64], acpi[8];
+	char console[32], com1[64], com2[64], loglvl[24], guest_loglvl[24], sched[16], dom0_mem[64],
+		acpi[8];
 	u32 dom0_max_vcpus, maxcpus, watchdog;
 	bool noreboot, no_swiotlb;
 };
@@ -93,6 +100,8 @@ u16 console_port(void);
 void frames_init(void);
 /* Memory above 4 GiB, once it is mapped. */
 void frames_init_high(void);
+/* Dom0's memory was taken: no need to spare the low frames any more. */
+void frames_dom0_done(void);
 /* 2^order frames, aligned, not cleared; ~0: none. any. */
 u64 frame_alloc(unsigned int order, u16 owner);
 void frame_free(u64 mfn, unsigned int order);
@@ -214,7 +223,11 @@ void delay_us(u32 us);
 
 /* ---- sched.c ---- */
 
-enum thread_state { THREAD_READY, THREAD_BLOCKED, THREAD_DEAD };
+enum thread_state {
+	THREAD_READY,
+	THREAD_BLOCKED,
+	THREAD_DEAD
+};
 
 struct thread {
 	/* constant after creation */

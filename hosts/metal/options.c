@@ -7,7 +7,12 @@
 
 struct options options;
 
-enum option_kind { OPTION_TEXT, OPTION_NUMBER, OPTION_BOOL, OPTION_IGNORED };
+enum option_kind {
+	OPTION_TEXT,
+	OPTION_NUMBER,
+	OPTION_BOOL,
+	OPTION_IGNORED
+};
 
 static const struct option {
 	const char *name;
@@ -45,7 +50,9 @@ u64 parse_number(const char *text, const char **end)
 	}
 	for (;; text++) {
 		u64 digit = *text >= '0' && *text <= '9' ? (u64)(*text - '0') :
-			    (*text | 32) >= 'a' && (*text | 32) <= 'f' ? (u64)((*text | 32) - 'a' + 10) : 99;
+			    (*text | 32) >= 'a' && (*text | 32) <= 'f' ?
+							   (u64)((*text | 32) - 'a' + 10) :
+							   99;
 
 		if (digit >= base)
 			break;

@@ -46,7 +46,8 @@ static u64 *direct_entry(u64 pa)
 static bool has_ram(u64 start, u64 end)
 {
 	for (u32 i = 0; i < boot.ranges; i++)
-		if (boot.range[i].kind != RANGE_RESERVED && boot.range[i].start < end && start < boot.range[i].end)
+		if (boot.range[i].kind != RANGE_RESERVED && boot.range[i].start < end &&
+		    start < boot.range[i].end)
 			return true;
 	return false;
 }
@@ -57,7 +58,9 @@ static void map_low(void)
 	for (u64 i = 0; i < 2048; i++) {
 		u64 pa = i * LARGE_BYTES;
 
-		boot_pd[i] = pa | DATA_RIGHTS | PTE_LARGE | (pa >= 0x100000 && !has_ram(pa, pa + LARGE_BYTES) ? PTE_PCD | PTE_PWT : 0);
+		boot_pd[i] =
+			pa | DATA_RIGHTS | PTE_LARGE |
+			(pa >= 0x100000 && !has_ram(pa, pa + LARGE_BYTES) ? PTE_PCD | PTE_PWT : 0);
 	}
 	/* Application processors begin in the first of them. */
 	boot_pd[0] &= ~PTE_NX;
@@ -85,7 +88,9 @@ static void map_image(void)
 		panic("the image is too large");
 	for (u64 i = 0; i < pages; i++) {
 		char *at = image_begin + (i << BV_PAGE_SHIFT);
-		u64 rights = at < rodata_begin ? PTE_P : at < data_begin ? PTE_P | PTE_NX : DATA_RIGHTS;
+		u64 rights = at < rodata_begin ? PTE_P :
+			     at < data_begin   ? PTE_P | PTE_NX :
+						 DATA_RIGHTS;
 
 		image_table[i / 512][i % 512] = (IMAGE_LOAD + (i << BV_PAGE_SHIFT)) | rights;
 	}

@@ -48,14 +48,15 @@ static struct {
 
 static bool entry_for_device(u64 entry)
 {
-	return !(entry & RTE_MASKED) && (entry & RTE_MODE) <= RTE_MODE_LOWEST && (entry & RTE_VECTOR) >= FIRST_VECTOR &&
-	       (entry & RTE_VECTOR) < VECTOR_FIRST_OURS;
+	return !(entry & RTE_MASKED) && (entry & RTE_MODE) <= RTE_MODE_LOWEST &&
+	       (entry & RTE_VECTOR) >= FIRST_VECTOR && (entry & RTE_VECTOR) < VECTOR_FIRST_OURS;
 }
 
 static struct bv_msi entry_message(u64 entry)
 {
 	return (struct bv_msi){
-		.address = 0xfee00000 | (entry >> RTE_DEST_SHIFT) << 12 | (entry & RTE_LOGICAL ? 4 : 0),
+		.address = 0xfee00000 | (entry >> RTE_DEST_SHIFT) << 12 |
+			   (entry & RTE_LOGICAL ? 4 : 0),
 		.data = (u32)(entry & (RTE_VECTOR | RTE_MODE)) | (entry & RTE_LEVEL ? 0xc000 : 0),
 	};
 }
@@ -79,7 +80,8 @@ static void pin_program(u32 gsi)
 		return;
 	if (!(pin->entry & RTE_LEVEL))
 		pin->waits = false;
-	ioapic_write(gsi, (pin->entry & RTE_WRITABLE) | (pin->live && !pin->waits ? 0 : RTE_MASKED));
+	ioapic_write(gsi,
+		     (pin->entry & RTE_WRITABLE) | (pin->live && !pin->waits ? 0 : RTE_MASKED));
 }
 
 /* So that the engine tells of the EOI of level interrupts. */
@@ -145,7 +147,8 @@ static bool window_write(u32 which, u32 value)
 	entry = high ? (old & 0xffffffff) | (u64)value << 32 : (old & ~0xffffffffull) | value;
 	pass.pin[gsi].entry = entry & RTE_WRITABLE;
 	pin_program(gsi);
-	return (entry_for_device(old) && old & RTE_LEVEL) || (entry_for_device(entry) && entry & RTE_LEVEL);
+	return (entry_for_device(old) && old & RTE_LEVEL) ||
+	       (entry_for_device(entry) && entry & RTE_LEVEL);
 }
 
 static void ioapic_access(u32 which, struct bv_run *run)
@@ -181,7 +184,8 @@ static bool pins_raised(u8 vector, const struct metal_cpu *cpu, u64 *entry)
 	for (u32 gsi = 0; gsi < pass.pins; gsi++) {
 		struct pin *pin = &pass.pin[gsi];
 
-		if (!pin->live || pin->waits || (pin->entry & RTE_VECTOR) != vector || !entry_reaches(pin->entry, cpu))
+		if (!pin->live || pin->waits || (pin->entry & RTE_VECTOR) != vector ||
+		    !entry_reaches(pin->entry, cpu))
 			continue;
 		found = true;
 		*entry = pin->entry;
@@ -196,7 +200,8 @@ static bool pins_raised(u8 vector, const struct metal_cpu *cpu, u64 *entry)
 
 void passthrough_interrupt(u8 vector)
 {
-	struct bv_msi message = { .address = 0xfee00000 | (u64)this_cpu()->apic_id << 12, .data = vector };
+	struct bv_msi message = { .address = 0xfee00000 | (u64)this_cpu()->apic_id << 12,
+				  .data = vector };
 	u64 entry;
 
 	if (pass.dom0 && pins_raised(vector, this_cpu(), &entry)) {
@@ -280,7 +285,8 @@ static void port_access(struct bv_run *run, u8 *data)
 bool passthrough_address(u64 start, u64 end)
 {
 	for (u32 i = 0; i < boot.ranges; i++)
-		if (boot.range[i].kind == RANGE_RAM && boot.range[i].start < end && start < boot.range[i].end)
+		if (boot.range[i].kind == RANGE_RAM && boot.range[i].start < end &&
+		    start < boot.range[i].end)
 			return false;
 	for (u32 i = 0; i < acpi.ioapics; i++)
 		if (acpi.ioapic[i].address < end && start < acpi.ioapic[i].address + BV_PAGE_SIZE)
@@ -303,7 +309,8 @@ static void device_access(struct bv_run *run)
 		return;
 	}
 	if (passthrough_address(first, first + 0x200000))
-		bvx_dom0_map(pass.dom0, BV_GFN(first >> 12), BV_MFN(first >> 12), 512, BVX_DOM0_MMIO);
+		bvx_dom0_map(pass.dom0, BV_GFN(first >> 12), BV_MFN(first >> 12), 512,
+			     BVX_DOM0_MMIO);
 	else
 		bvx_dom0_map(pass.dom0, BV_GFN(page >> 12), BV_MFN(page >> 12), 1, BVX_DOM0_MMIO);
 	at = map_device(gpa, run->mmio.len);
@@ -315,7 +322,8 @@ static void device_access(struct bv_run *run)
 				  (void)(*(u32 *)run->mmio.data = *(volatile u32 *)at);
 	else
 		for (u32 i = 0; i < run->mmio.len; i++)
-			run->mmio.write ? (void)(at[i] = run->mmio.data[i]) : (void)(run->mmio.data[i] = at[i]);
+			run->mmio.write ? (void)(at[i] = run->mmio.data[i]) :
+					  (void)(run->mmio.data[i] = at[i]);
 }
 
 static void memory_access(struct bv_run *run)

@@ -149,7 +149,8 @@ static void place(struct thread *thread)
 			interrupt_for(cpu);
 			return;
 		}
-		if (cpu->current != cpu->idle && (!most || cpu->current->vtime > most->current->vtime))
+		if (cpu->current != cpu->idle &&
+		    (!most || cpu->current->vtime > most->current->vtime))
 			most = cpu;
 	}
 	if (most && most->current->vtime > thread->vtime + SLICE_NS / 2)

@@ -82,7 +82,8 @@ void smp_start(void)
 {
 	u32 max = options.maxcpus ? options.maxcpus : METAL_MAX_CPUS;
 
-	__builtin_memcpy(direct(TRAMPOLINE), trampoline_start, (size_t)(trampoline_end - trampoline_start));
+	__builtin_memcpy(direct(TRAMPOLINE), trampoline_start,
+			 (size_t)(trampoline_end - trampoline_start));
 	for (u32 i = 0; i < acpi.cpus && metal_cpu_count < max; i++)
 		if (acpi.cpu[i].apic_id != metal_cpus[0]->apic_id)
 			cpu_start(acpi.cpu[i].apic_id);

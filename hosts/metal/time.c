@@ -161,7 +161,8 @@ static u64 cmos_seconds(void)
 	while (cmos_read(0x0a) & 0x80 && --patience)
 		;
 	day = days(2000 + cmos_number(9, binary), cmos_number(8, binary), cmos_number(7, binary));
-	return ((day * 24 + cmos_number(4, binary)) * 60 + cmos_number(2, binary)) * 60 + cmos_number(0, binary);
+	return ((day * 24 + cmos_number(4, binary)) * 60 + cmos_number(2, binary)) * 60 +
+	       cmos_number(0, binary);
 }
 
 void time_init(void)
@@ -177,8 +178,9 @@ void time_init(void)
 		clock.stable = id[3] >> 8 & 1;
 	}
 	clock.wall_base = cmos_seconds() * NS;
-	say_info("time: TSC at %u.%03u MHz%s, timer: %s", clock.tsc_khz / 1000, clock.tsc_khz % 1000,
-		 clock.stable ? "" : ", not said to be invariant", clock.deadline ? "TSC deadline" : "local APIC");
+	say_info("time: TSC at %u.%03u MHz%s, timer: %s", clock.tsc_khz / 1000,
+		 clock.tsc_khz % 1000, clock.stable ? "" : ", not said to be invariant",
+		 clock.deadline ? "TSC deadline" : "local APIC");
 	time_init_cpu();
 }
 

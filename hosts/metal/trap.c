@@ -52,7 +52,8 @@ static void tss_fill(struct metal_cpu *cpu)
 	cpu->gdt[SEL_CODE64 / 8] = 0x00af9b000000ffff;
 	cpu->gdt[SEL_DATA / 8] = 0x00cf93000000ffff;
 	cpu->gdt[SEL_CODE32 / 8] = 0x00cf9b000000ffff;
-	cpu->gdt[SEL_TSS / 8] = (sizeof(cpu->tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
+	cpu->gdt[SEL_TSS / 8] = (sizeof(cpu->tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 |
+				(base >> 24 & 0xff) << 56;
 	cpu->gdt[SEL_TSS / 8 + 1] = base >> 32;
 }
 
@@ -71,7 +72,9 @@ void cpu_tables_init(struct metal_cpu *cpu)
 	tss_fill(cpu);
 	__asm__ volatile("lgdt %0" : : "m"(gdt_pointer));
 	__asm__ volatile("lidt %0" : : "m"(idt_pointer));
-	__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%ss; mov %1, %%fs; mov %1, %%gs" : : "r"(SEL_DATA), "r"(0));
+	__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%ss; mov %1, %%fs; mov %1, %%gs"
+			 :
+			 : "r"(SEL_DATA), "r"(0));
 	__asm__ volatile("ltr %w0" : : "r"(SEL_TSS));
 	wrmsr(MSR_GS_BASE, (u64)cpu);
 }
@@ -114,12 +117,13 @@ static void backtrace_line(u64 rip)
 	u64 offset = 0;
 	const char *name = symbol_at(rip, &offset);
 
-	say_error("  %#018llx %s+%#llx", rip, name ? name : "?", offset);
+	say_error("  %#016llx %s+%#llx", rip, name ? name : "?", offset);
 }
 
 static bool is_stack(u64 rbp)
 {
-	return !(rbp & 7) && (rbp >= DIRECT_BASE || (rbp >= IMAGE_BASE && rbp < IMAGE_BASE + 0x400000));
+	return !(rbp & 7) &&
+	       (rbp >= DIRECT_BASE || (rbp >= IMAGE_BASE && rbp < IMAGE_BASE + 0x400000));
 }
 
 void backtrace(u64 rip, u64 rbp)
@@ -177,21 +181,38 @@ void bv_host_bug(const char *file, int line, const char *text)
 static _Noreturn void fatal(const struct trap_frame *frame)
 {
 	static const char *const names[] = {
-		"divide error", "debug", "NMI", "breakpoint", "overflow", "bound", "invalid opcode", "no FPU",
-		"double fault", "", "invalid TSS", "segment not present", "stack", "general protection", "page fault",
+		"divide error",
+		"debug",
+		"NMI",
+		"breakpoint",
+		"overflow",
+		"bound",
+		"invalid opcode",
+		"no FPU",
+		"double fault",
+		"",
+		"invalid TSS",
+		"segment not present",
+		"stack",
+		"general protection",
+		"page fault",
 	};
 
 	irq_off();
 	console_panic();
-	say_error("THE HYPERVISOR HAS FAILED: exception %llu (%s), error %#llx, on CPU %u", frame->vector,
-		  frame->vector < BV_ARRAY_SIZE(names) ? names[frame->vector] : "", frame->error, this_cpu()->index);
-	say_error("rip %#018llx rsp %#018llx rflags %#llx cr2 %#llx cs %#llx", frame->rip, frame->rsp, frame->rflags,
-		  read_cr2(), frame->cs);
-	say_error("rax %#018llx rbx %#018llx rcx %#018llx rdx %#018llx", frame->rax, frame->rbx, frame->rcx, frame->rdx);
-	say_error("rsi %#018llx rdi %#018llx rbp %#018llx r8  %#018llx", frame->rsi, frame->rdi, frame->rbp, frame->r8);
-	say_error("r9  %#018llx r10 %#018llx r11 %#018llx r12 %#018llx", frame->r9, frame->r10, frame->r11, frame->r12);
-	say_error("r13 %#018llx r14 %#018llx r15 %#018llx thread %s", frame->r13, frame->r14, frame->r15,
-		  this_cpu()->current ? this_cpu()->current->name : "none");
+	say_error("THE HYPERVISOR HAS FAILED: exception %llu (%s), error %#llx, on CPU %u",
+		  frame->vector, frame->vector < BV_ARRAY_SIZE(names) ? names[frame->vector] : "",
+		  frame->error, this_cpu()->index);
+	say_error("rip %#016llx rsp %#016llx rflags %#llx cr2 %#llx cs %#llx", frame->rip,
+		  frame->rsp, frame->rflags, read_cr2(), frame->cs);
+	say_error("rax %#016llx rbx %#016llx rcx %#016llx rdx %#016llx", frame->rax, frame->rbx,
+		  frame->rcx, frame->rdx);
+	say_error("rsi %#016llx rdi %#016llx rbp %#016llx r8  %#016llx", frame->rsi, frame->rdi,
+		  frame->rbp, frame->r8);
+	say_error("r9  %#016llx r10 %#016llx r11 %#016llx r12 %#016llx", frame->r9, frame->r10,
+		  frame->r11, frame->r12);
+	say_error("r13 %#016llx r14 %#016llx r15 %#016llx thread %s", frame->r13, frame->r14,
+		  frame->r15, this_cpu()->current ? this_cpu()->current->name : "none");
 	backtrace(frame->rip, frame->rbp);
 	the_end();
 }

@@ -99,7 +99,8 @@ void bvx_host_vcpu_free(void *host_vcpu)
 
 	if (own->started)
 		bvx_host_wait(&own->end, has_ended, own);
-	while (own->started && __atomic_load_n(&own->thread->state, __ATOMIC_SEQ_CST) != THREAD_DEAD)
+	while (own->started &&
+	       __atomic_load_n(&own->thread->state, __ATOMIC_SEQ_CST) != THREAD_DEAD)
 		schedule();
 	bv_list_del(&own->node);
 	fpu_forget(own->thread);
@@ -122,7 +123,8 @@ void bvx_host_vcpu_signal(void *host_vcpu, bool pending)
 		apic_send_vector(own->thread->cpu->index, VECTOR_WAKE);
 }
 
-void bvx_host_vcpu_affinity(void *host_vcpu, const struct bvx_cpumask *hard, const struct bvx_cpumask *soft)
+void bvx_host_vcpu_affinity(void *host_vcpu, const struct bvx_cpumask *hard,
+			    const struct bvx_cpumask *soft)
 {
 	struct metal_vcpu *own = host_vcpu;
 	u64 online = metal_cpu_count < 64 ? BV_BIT(metal_cpu_count) - 1 : ~0ull;
@@ -169,7 +171,8 @@ int bv_host_guest_enter(struct bv_vcpu *vcpu)
 	for (;;) {
 		irq_off();
 		__atomic_store_n(&own->in_guest, true, __ATOMIC_SEQ_CST);
-		if (bv_likely(!this_cpu()->resched && !__atomic_load_n(&own->signal, __ATOMIC_SEQ_CST)))
+		if (bv_likely(!this_cpu()->resched &&
+			      !__atomic_load_n(&own->signal, __ATOMIC_SEQ_CST)))
 			return 0;
 		__atomic_store_n(&own->in_guest, false, __ATOMIC_RELEASE);
 		irq_on();
@@ -271,7 +274,8 @@ int bv_host_write(struct bv_vm *vm, u64 host_addr, const void *from, size_t byte
 	return bvx_guest_write(vm, host_addr, from, bytes);
 }
 
-int bv_host_cmpxchg(struct bv_vm *vm, u64 host_addr, unsigned int bytes, void *old, const void *new_value)
+int bv_host_cmpxchg(struct bv_vm *vm, u64 host_addr, unsigned int bytes, void *old,
+		    const void *new_value)
 {
 	return bvx_guest_cmpxchg(vm, host_addr, bytes, old, new_value);
 }
