@@ -93,12 +93,15 @@ void bv_vm_destroy(struct bv_vm *vm)
 	bv_host_free(vm);
 }
 
-struct bv_vcpu *bv_vcpu_create(struct bv_vm *vm, unsigned int index, void *host_cookie, void *io_page, int *error)
+struct bv_vcpu *bv_vcpu_create(struct bv_vm *vm, unsigned int index, void *host_cookie,
+			       void *io_page, int *error)
 {
 	struct bv_vcpu *vcpu = NULL;
 
-	*error = index < BV_MAX_VCPUS ? 0 : bv_refuse(&vm->why, BV_EINVAL, "vCPU id %u: the highest is %u", index,
-						      BV_MAX_VCPUS - 1);
+	*error = index < BV_MAX_VCPUS ?
+			 0 :
+			 bv_refuse(&vm->why, BV_EINVAL, "vCPU id %u: the highest is %u", index,
+				   BV_MAX_VCPUS - 1);
 	if (!*error) {
 		vcpu = bv_host_alloc(sizeof(*vcpu));
 		*error = vcpu ? 0 : -BV_ENOMEM;
@@ -187,7 +190,8 @@ void bv_vm_kill(struct bv_vm *vm, const char *format, ...)
 	bv_format_v(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	bv_refuse(&vm->why, BV_EIO, "VM ended: %s", text);
-	bv_vm_for_each_vcpu(i, vcpu, vm) {
+	bv_vm_for_each_vcpu(i, vcpu, vm)
+	{
 		bv_vcpu_request(vcpu, BV_REQ_DEAD);
 		bv_vcpu_kick(vcpu);
 	}
