@@ -53,6 +53,7 @@
 #define VMX_BASIC_REVISION 0x7fffffffu
 #define VMX_BASIC_BYTES_SHIFT 32
 #define VMX_BASIC_BYTES 0x1fffu
+#define VMX_BASIC_32_BITS BV_BIT(48)
 #define VMX_BASIC_TYPE_SHIFT 50
 #define VMX_BASIC_TYPE 0xfu
 #define VMX_BASIC_TYPE_WB 6u

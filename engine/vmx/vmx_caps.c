@@ -41,6 +41,10 @@ static bool msr_exists(const struct vmx_msrs *msrs, u32 index)
 
 void vmx_msrs_read(struct vmx_msrs *msrs)
 {
+	u32 id[4];
+
+	native_cpuid(0x80000008u, 0, id);
+	msrs->phys_bits = id[0] & 0xff;
 	for (unsigned int i = 0; i < BV_ARRAY_SIZE(capability_msrs); i++) {
 		bool there = msr_exists(msrs, capability_msrs[i].index);
 
@@ -123,6 +127,7 @@ static bool controls_compute(const struct vmx_msrs *msrs, struct vmx_caps *caps)
 		u64 capability = capability_of(msrs, word);
 
 		caps->control[word] = vmx_control_make(capability, wanted[word]);
+		caps->must[word] = capability;
 		caps->may[word] = capability >> 32;
 	}
 	return true;
@@ -164,6 +169,7 @@ bool vmx_caps_compute(const struct vmx_msrs *msrs, struct vmx_caps *caps)
 	caps->ept_vpid = msrs->ept_vpid;
 	caps->misc = msrs->misc;
 	/* An unrestricted guest may have PE and PG clear (23.8). */
+	caps->phys_bits = basic & VMX_BASIC_32_BITS ? 32 : msrs->phys_bits;
 	caps->cr0_ones = msrs->cr0_fixed0 & ~(u64)(1u << 0 | 1u << 31);
 	caps->cr4_ones = msrs->cr4_fixed0;
 	caps->cr0_may = msrs->cr0_fixed1;

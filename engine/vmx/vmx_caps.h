@@ -12,15 +12,17 @@
 #define VMX_MSR_MEMBER(member, index, name) u64 member;
 struct vmx_msrs {
 	VMX_CAPABILITY_MSRS(VMX_MSR_MEMBER)
+	u8 phys_bits; /* CPUID's, which goes with them */
 };
 
 struct vmx_caps {
 	u32 control[VMX_WORDS]; /* the controls that are always set */
-	u32 may[VMX_WORDS]; /* those that may be set */
+	u32 must[VMX_WORDS], may[VMX_WORDS]; /* those that must be set, and that may be */
 	u64 ept_vpid, misc;
 	u32 revision;
 	u64 cr0_ones, cr4_ones; /* bits that the real registers must have set in a guest */
 	u64 cr0_may, cr4_may;
+	u8 phys_bits; /* of addresses in the VMCS */
 	char why[128]; /* what is missing */
 };
 
