@@ -165,6 +165,19 @@ u64 bv_host_vcpu_steal_ns(struct bv_vcpu *vcpu)
 
 /* ---- CPUs ---- */
 
+void bv_host_each_cpu(void (*fn)(void *arg), void *arg)
+{
+	unsigned int own = current_cpu;
+
+	fake_may_sleep(__func__);
+	for (current_cpu = 0; current_cpu < FAKE_CPUS; current_cpu++) {
+		fake_irq_enter();
+		fn(arg);
+		fake_irq_exit();
+	}
+	current_cpu = own;
+}
+
 unsigned int bv_host_cpu(void)
 {
 	return current_cpu;
@@ -323,4 +336,35 @@ _Noreturn void bv_host_bug(const char *file, int line, const char *text)
 {
 	fprintf(stderr, "%s:%d: bug: not so: %s\n", file, line, text);
 	abort();
+}
+
+/* ---- CPUs ---- */
+
+void bv_host_pin(void)
+{
+}
+
+void bv_host_unpin(void)
+{
+}
+
+void bv_host_cpu_call(unsigned int cpu, void (*fn)(void *arg), void *arg)
+{
+	unsigned int here = current_cpu;
+
+	if (fake_irqs_off())
+		fake_misuse("a call of another CPU with interrupts off");
+	current_cpu = cpu;
+	fn(arg);
+	current_cpu = here;
+}
+
+void bv_host_cr4_change(u64 set, u64 clear)
+{
+	(void)set, (void)clear;
+}
+
+void bv_host_segments_restore(u16 gs)
+{
+	(void)gs;
 }

@@ -120,6 +120,11 @@ void bv_host_rwsem_write_done(struct bv_rwsem *sem)
 	up_write((struct rw_semaphore *)sem);
 }
 
+void bv_host_each_cpu(void (*fn)(void *arg), void *arg)
+{
+	on_each_cpu(fn, arg, 1);
+}
+
 unsigned int bv_host_cpu(void)
 {
 	return raw_smp_processor_id();
