@@ -178,7 +178,7 @@ static void fields_init(struct bvx_domain *domain, const struct xen_domctl_creat
 	domain->refs = 1;
 	domain->live = 1;
 	domain->stops = 1;
-	domain->paused_by_control = true;
+	domain->pauses = 1;
 	domain->max_vcpus = spec->max_vcpus;
 	domain->flags = spec->flags;
 	domain->emulation = spec->arch.emulation_flags;
@@ -431,7 +431,8 @@ void bvx_domain_start(struct bvx_domain *domain)
 	for (u32 i = 0; i < domain->max_vcpus; i++)
 		if (domain->vcpu[i])
 			bvx_host_vcpu_start(domain->vcpu[i]->host, domain->vcpu[i]->vcpu);
-	domain->paused_by_control = false;
+	domain->pauses = 0;
+	domain->finished = true;
 	bvx_domain_go(domain);
 }
 
