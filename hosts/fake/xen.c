@@ -157,9 +157,11 @@ bool bvx_host_msr(u32 index, u64 *value)
 
 void *bvx_host_domain_new(u32 domid)
 {
+	void *own = bv_host_alloc(1);
+
 	(void)domid;
-	host.host_objects++;
-	return bv_host_alloc(1);
+	host.host_objects += !!own;
+	return own;
 }
 
 void bvx_host_domain_free(void *host_domain)
@@ -470,6 +472,7 @@ void fake_xen_stop(void)
 	fake_xen_work();
 	bvx_fini();
 	fake_xen_work();
+	bvx_fini_frames();
 	if (host.taken)
 		fake_misuse("fake_xen_stop: frames were not given back");
 	if (host.host_objects)
