@@ -37,7 +37,8 @@ UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZERS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
-LONG_TESTS := $(addprefix tests/system/,data demo fuzz-ioctl guests host life linux-login other-guests state)
+LONG_TESTS := $(addprefix tests/system/,data demo fuzz-ioctl guests host life linux-login \
+	other-guests state)
 SHORT_TESTS := $(filter-out $(LONG_TESTS),$(SYSTEM_TESTS))
 
 # The newest Debian headers of each kernel line that we build for, whatever kernel runs here.
@@ -182,6 +183,33 @@ $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libb
 fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
 	@tests/run $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
+# --- bv: the command line (cli/) with the machine (vmm/) ----------------------------------------
+
+BV_FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong -I. \
+	-MMD -MP $(WARN)
+BV_LIBS := -luring -lslirp -lseccomp -lzstd -ljansson -lpthread
+VMM_SOURCES := $(call find_c,vmm)
+CLI_SOURCES := $(call find_c,cli)
+VMM_OBJECTS := $(VMM_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
+CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
+
+.PHONY: bv
+bv: packages $(BUILD)/bv/machine $(if $(CLI_SOURCES),$(BUILD)/bv/bv) ## builds the command bv
+
+$(BUILD)/bv/obj/%.o: %.c Makefile | $(BUILD)/packages
+	@mkdir -p $(@D)
+	@echo "  CC [bv]    $<"
+	$(Q)gcc $(BV_FLAGS) -c -o $@ $<
+
+$(BUILD)/bv/bv: $(CLI_OBJECTS) $(VMM_OBJECTS)
+	@echo "  LD         $@"
+	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
+
+# The machine alone, described by options: for tests of the machine.
+$(BUILD)/bv/machine: $(BUILD)/bv/obj/tests/vmm/machine.o $(VMM_OBJECTS)
+	@echo "  LD         $@"
+	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
+
 # --- guests ------------------------------------------------------------------------------------
 
 .PHONY: guests
@@ -194,7 +222,8 @@ guests: packages ## builds the test guests
 run: module ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
 	@tests/pc/demo
 
-TESTS = tools/check-layers $(UNIT_TESTS) $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
+TESTS = tools/check-style tools/check-layers $(UNIT_TESTS) \
+	$(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 .PHONY: test
 test: all ## the tests of a change; the last line sums them up
@@ -232,4 +261,4 @@ clean: ## removes what was built; what was fetched stays in the cache
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
--include $(shell find $(BUILD)/unit $(BUILD)/fuzz $(METAL) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/bv $(METAL) -name '*.d' 2>/dev/null)

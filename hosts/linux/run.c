@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The thread that runs a vCPU, on Linux. The preemption notifier tells the engine when the thread leaves a CPU and comes to one; signals,
- * rescheduling and task work are dealt with before each entry.
+ * The thread that runs a vCPU, on Linux. The preemption notifier tells the engine when the thread
+ * leaves a CPU and comes to one; signals, rescheduling and task work are dealt with before each
+ * entry.
  */
 #include <linux/context_tracking.h>
 #include <linux/entry-kvm.h>
@@ -132,7 +133,10 @@ void bv_host_guest_leave(struct bv_vcpu *vcpu)
 	WRITE_ONCE(bv_linux_vcpu_of(vcpu)->in_guest, false);
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
-	/* The interrupt that ended the guest's run comes now, and a tick finds the guest to account. */
+	/*
+	 * The interrupt that ended the guest's run comes now, and a tick finds the guest to
+	 * account.
+	 */
 	local_irq_enable();
 	local_irq_disable();
 	vtime_account_guest_exit();
