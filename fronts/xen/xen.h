@@ -91,8 +91,6 @@ void bvx_console_input(void);
 void bvx_log_written(void);
 /* A key of Xen's that the console's user pressed for the hypervisor (VIRQ_DEBUG and such). any. */
 void bvx_debug_virq(void);
-/* The user asks for a clean shutdown of Dom0 (the power button has it through ACPI). any. */
-void bvx_dom0_ask_shutdown(void);
 /* The wall clock was set, or the TSC's rate is known better: guests' clock pages are due. any. */
 void bvx_time_changed(void);
 
