@@ -156,10 +156,19 @@ $(BUILD)/unit/libbv.a: $(USER_SOURCES:%.c=$(BUILD)/unit/obj/%.o)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
+# The command line's parts, but for its main(): what a test does not use is not linked.
+CLI_PARTS := $(filter-out cli/main.c,$(call find_c,cli))
+$(BUILD)/unit/obj/cli/% $(BUILD)/unit/obj/tests/unit/cli_%: UNIT_FLAGS += -D_GNU_SOURCE
+$(BUILD)/fuzz/obj/cli/%: FUZZ_FLAGS += -D_GNU_SOURCE
+
+$(BUILD)/unit/libcli.a: $(CLI_PARTS:%.c=$(BUILD)/unit/obj/%.o)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
 $(UNIT_TESTS): $(BUILD)/unit/%: $(BUILD)/unit/obj/tests/unit/%.o \
-		$(BUILD)/unit/obj/tests/unit/test.o $(BUILD)/unit/libbv.a
+		$(BUILD)/unit/obj/tests/unit/test.o $(BUILD)/unit/libbv.a $(BUILD)/unit/libcli.a
 	@echo "  LD         $@"
-	$(Q)gcc $(UNIT_FLAGS) -o $@ $^
+	$(Q)gcc $(UNIT_FLAGS) -o $@ $^ -ljansson
 
 # --- fuzzers -----------------------------------------------------------------------------------
 
@@ -175,9 +184,14 @@ $(BUILD)/fuzz/libbv.a: $(USER_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libbv.a
+$(BUILD)/fuzz/libcli.a: $(CLI_PARTS:%.c=$(BUILD)/fuzz/obj/%.o)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libbv.a \
+		$(BUILD)/fuzz/libcli.a
 	@echo "  LD         $@"
-	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson
 
 .PHONY: fuzz
 fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
@@ -193,6 +207,9 @@ CLI_SOURCES := $(call find_c,cli)
 VMM_OBJECTS := $(VMM_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
 CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
 
+# The command line with a script for a machine: for tests of cli/ on any computer.
+SCRIPT_OBJECTS := $(filter-out %/cli/host.o,$(CLI_OBJECTS)) $(BUILD)/bv/obj/tests/cli/machine.o
+
 .PHONY: bv
 bv: packages $(BUILD)/bv/machine $(if $(CLI_SOURCES),$(BUILD)/bv/bv) ## builds the command bv
 
@@ -204,6 +221,10 @@ $(BUILD)/bv/obj/%.o: %.c Makefile | $(BUILD)/packages
 $(BUILD)/bv/bv: $(CLI_OBJECTS) $(VMM_OBJECTS)
 	@echo "  LD         $@"
 	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
+
+$(BUILD)/bv/bv-script: $(SCRIPT_OBJECTS)
+	@echo "  LD         $@"
+	$(Q)gcc -pie -o $@ $^ -ljansson
 
 # The machine alone, described by options: for tests of the machine.
 $(BUILD)/bv/machine: $(BUILD)/bv/obj/tests/vmm/machine.o $(VMM_OBJECTS)

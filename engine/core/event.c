@@ -309,10 +309,12 @@ static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 			 (vcpu->run->irq_window_wanted && bv_event_front_irq_taken(vcpu));
 
 	wishes.irq_window = irq_waits && !vcpu->debug.block_irq;
-	wishes.nmi_window = events->nmi.masked && !vcpu->nmi_iret;
+	wishes.nmi_window = bv_vendor->nmi_windows ? events->nmi.pending != 0 :
+						     events->nmi.masked && !vcpu->nmi_iret;
 	wishes.cr8_writes = vcpu->vm->intc ? vcpu->vm->intc->masked_by_tpr(vcpu) : true;
 	/* An NMI that waits for the end of an IRET, or of a shadow, is brought there by a step. */
-	if (events->nmi.pending && !injected && (!events->nmi.masked || vcpu->nmi_iret))
+	if (!bv_vendor->nmi_windows && events->nmi.pending && !injected &&
+	    (!events->nmi.masked || vcpu->nmi_iret))
 		step_begin(vcpu);
 	else if (vcpu->debug.single_step)
 		step_begin(vcpu);

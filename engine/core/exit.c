@@ -224,6 +224,8 @@ static enum bv_exit_next exit_undefined(struct bv_vcpu *vcpu)
 
 	vcpu->exit.length = 0;
 	length = known_length(vcpu, &vmcall_opcode);
+	if (!length)
+		length = known_length(vcpu, &vmmcall_opcode);
 	if (length)
 		return hypercall(vcpu, length);
 	bv_event_ud(vcpu);

@@ -20,14 +20,15 @@ struct fault {
  * Largest level at which the block around gfn lies in the region, is alike aligned on both sides,
  * and is one block of the host.
  */
-static u8 fault_level(const struct fault *fault, const struct bv_host_frame *frame)
+static u8 fault_level(const struct bv_nest *nest, const struct fault *fault,
+		      const struct bv_host_frame *frame)
 {
 	const struct bv_region_spec *spec = &fault->region->spec;
 	u8 best = 1;
 
 	if (spec->flags & BV_REGION_LOG)
 		return 1;
-	for (u8 level = 2; level <= 3; level++) {
+	for (u8 level = 2; level <= nest->format->levels; level++) {
 		u64 span = 1ull << (9 * (level - 1)), first = fault->gfn.n & ~(span - 1);
 
 		if (frame->order < 9 * (level - 1) || first < spec->gfn.n ||
@@ -54,7 +55,7 @@ static void fault_map(struct bv_vcpu *vcpu, const struct fault *fault,
 		      const struct bv_host_frame *frame)
 {
 	struct bv_vm *vm = vcpu->vm;
-	u8 level = fault_level(fault, frame);
+	u8 level = fault_level(&vm->nest, fault, frame);
 	u64 span = 1ull << (9 * (level - 1));
 	bool readonly = fault->region->spec.flags & BV_REGION_READONLY;
 	bool logged = fault->region->spec.flags & BV_REGION_LOG;

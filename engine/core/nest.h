@@ -42,6 +42,7 @@ struct bv_nest_format {
 	u64 large; /* set in leaves above level 1 */
 	u64 accessed;
 	u64 dirty;
+	u8 levels; /* the highest that may have leaves: 1 to 3 */
 };
 
 struct bv_nest {

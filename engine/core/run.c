@@ -165,6 +165,8 @@ static enum bv_exit_next run_once(struct bv_vcpu *vcpu)
 		return run_return(vcpu, BV_RUN_IRQ_WINDOW);
 	if (bv_unlikely(bv_dirty_ring_full(vcpu->ring)))
 		return run_return(vcpu, BV_RUN_DIRTY_RING_FULL);
+	if (bv_unlikely(vcpu->dirty & BV_ST_CR) && bv_vendor->prepare)
+		bv_vendor->prepare(vcpu);
 	if (bv_host_guest_enter(vcpu))
 		return run_return(vcpu, BV_RUN_INTERRUPTED);
 	entered = run_enter(vcpu);

@@ -24,7 +24,7 @@ enum bv_event_kind {
 /* Exits that are wanted only at times. */
 struct bv_wishes {
 	bool irq_window; /* exit as soon as the guest can take an interrupt */
-	bool nmi_window; /* exit when an NMI handler is about to end */
+	bool nmi_window; /* exit when an NMI handler is about to end; see nmi_windows */
 	bool cr8_writes;
 	bool cr4_writes; /* the guest could set bits that its CPUID does not have */
 	bool dr_accesses;
@@ -58,6 +58,11 @@ struct bv_vendor {
 	void (*unload)(struct bv_vcpu *vcpu);
 
 	/*
+	 * Before an entry, where control registers were changed (BV_ST_CR is dirty). NULL: nothing
+	 * to do. sleep.
+	 */
+	void (*prepare)(struct bv_vcpu *vcpu);
+	/*
 	 * Enters the guest with vcpu->cr8 and comes back with vcpu->exit filled, gprs and cr8
 	 * current. irqs off.
 	 */
@@ -89,9 +94,15 @@ struct bv_vendor {
 	u64 (*cr4_supported)(void);
 
 	const struct bv_nest_format *nest;
+	/*
+	 * The hardware keeps NMIs out until IRET: events.nmi.masked is current after each exit, and
+	 * the wish nmi_window asks for an exit as soon as an NMI can be taken.
+	 */
+	bool nmi_windows;
 };
 
 extern const struct bv_vendor *bv_vendor;
 extern const struct bv_vendor bv_svm_vendor;
+extern const struct bv_vendor bv_vmx_vendor;
 
 #endif

@@ -6,19 +6,21 @@
 const struct bv_vendor *bv_vendor;
 
 /* In the order in which they are tried. */
-static const struct bv_vendor *const vendors[] = { &bv_svm_vendor };
+static const struct bv_vendor *const vendors[] = { &bv_svm_vendor, &bv_vmx_vendor };
 
 int bv_engine_init(void)
 {
-	const char *why = "no vendor's virtualization was found";
+	const char *why[BV_ARRAY_SIZE(vendors)];
 	int error;
 
 	bv_why_init(bv_why_global());
 	for (unsigned int i = 0; i < BV_ARRAY_SIZE(vendors) && !bv_vendor; i++)
-		if (vendors[i]->probe(&why))
+		if (vendors[i]->probe(&why[i]))
 			bv_vendor = vendors[i];
+	for (unsigned int i = 0; i < BV_ARRAY_SIZE(vendors) && !bv_vendor; i++)
+		bv_refuse(bv_why_global(), BV_ENODEV, "%s", why[i]);
 	if (!bv_vendor)
-		return bv_refuse(bv_why_global(), BV_ENODEV, "%s", why);
+		return -BV_ENODEV;
 	error = bv_vendor->init();
 	if (error) {
 		bv_refuse(bv_why_global(), -error, "%s: no memory for its tables", bv_vendor->name);

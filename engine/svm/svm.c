@@ -5,6 +5,7 @@
  * svm_msr.c.
  */
 #include "svm/svm.h"
+#include "x86/cr4.h"
 #include "x86/native.h"
 
 struct svm_globals svm;
@@ -185,35 +186,6 @@ static void svm_msr_filter(struct bv_vm *vm)
 	}
 }
 
-/*
- * The control bits that the host's own CPUID offers: what a guest's CR4 may have set without an
- * exit.
- */
-static u64 svm_cr4_supported(void)
-{
-	static const struct {
-		u64 cr4;
-		u32 leaf;
-		u8 reg, bit;
-	} optional[] = {
-		{ BV_CR4_LA57, 7, 2, 16 },  { BV_CR4_FSGSBASE, 7, 1, 0 },
-		{ BV_CR4_PCIDE, 1, 2, 17 }, { BV_CR4_OSXSAVE, 1, 2, 26 },
-		{ BV_CR4_SMEP, 7, 1, 7 },   { BV_CR4_SMAP, 7, 1, 20 },
-		{ BV_CR4_PKE, 7, 2, 3 },    { BV_CR4_UMIP, 7, 2, 2 },
-		{ BV_CR4_CET, 7, 2, 7 },
-	};
-	u64 bits = BV_CR4_VME | BV_CR4_PVI | BV_CR4_TSD | BV_CR4_DE | BV_CR4_PSE | BV_CR4_PAE |
-		   BV_CR4_MCE | BV_CR4_PGE | BV_CR4_PCE | BV_CR4_OSFXSR | BV_CR4_OSXMMEXCPT;
-	u32 id[4];
-
-	for (unsigned int i = 0; i < BV_ARRAY_SIZE(optional); i++) {
-		native_cpuid(optional[i].leaf, 0, id);
-		if (id[optional[i].reg] & (1u << optional[i].bit))
-			bits |= optional[i].cr4;
-	}
-	return bits;
-}
-
 /* 15.25.5: nested entries are ordinary long-mode entries, walked as user accesses. */
 static const struct bv_nest_format svm_nest_format = {
 	.present = BV_PTE_P,
@@ -224,6 +196,7 @@ static const struct bv_nest_format svm_nest_format = {
 	.large = BV_PTE_PS,
 	.accessed = BV_PTE_A,
 	.dirty = BV_PTE_D,
+	.levels = 3,
 };
 
 const struct bv_vendor bv_svm_vendor = {
@@ -252,6 +225,6 @@ const struct bv_vendor bv_svm_vendor = {
 	.tsc_offset = svm_tsc_offset,
 	.tsc_aux = svm_tsc_aux,
 	.msr_filter = svm_msr_filter,
-	.cr4_supported = svm_cr4_supported,
+	.cr4_supported = bv_cr4_of_cpuid,
 	.nest = &svm_nest_format,
 };

@@ -31,6 +31,35 @@ static inline void native_wrmsr(u32 index, u64 value)
 			 : "memory");
 }
 
+static inline u64 native_read_cr0(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%cr0, %0" : "=r"(value));
+	return value;
+}
+
+static inline u64 native_read_cr2(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%cr2, %0" : "=r"(value));
+	return value;
+}
+
+static inline void native_write_cr2(u64 value)
+{
+	__asm__ volatile("mov %0, %%cr2" : : "r"(value));
+}
+
+static inline u64 native_read_cr3(void)
+{
+	u64 value;
+
+	__asm__ volatile("mov %%cr3, %0" : "=r"(value));
+	return value;
+}
+
 static inline u64 native_read_cr4(void)
 {
 	u64 value;
@@ -86,5 +115,6 @@ NATIVE_DR(0)
 NATIVE_DR(1)
 NATIVE_DR(2)
 NATIVE_DR(3)
+NATIVE_DR(6)
 
 #endif

@@ -138,6 +138,26 @@ bool bv_host_vcpu_is_current(struct bv_vcpu *vcpu);
 u64 bv_host_vcpu_steal_ns(struct bv_vcpu *vcpu);
 /* Runs fn(arg) on every CPU and waits. sleep. */
 void bv_host_each_cpu(void (*fn)(void *arg), void *arg);
+/*
+ * Binds the calling thread to the CPU at hand until unpin, without sleeping between; nests. any.
+ */
+void bv_host_pin(void);
+void bv_host_unpin(void);
+/*
+ * Runs fn(arg) on that CPU with interrupts off, and waits; where the CPU is offline it does not
+ * run. Interrupts on, preemption may be off.
+ */
+void bv_host_cpu_call(unsigned int cpu, void (*fn)(void *arg), void *arg);
+/*
+ * Changes bits of this CPU's CR4 in a way that the host knows of, so that they stay. irqs off.
+ */
+void bv_host_cr4_change(u64 set, u64 clear);
+/*
+ * A guest's exit has left wrong limits in GDTR, IDTR and TR, and a null GS: the host puts them
+ * right. `gs` is the selector that user space has there, the base behind it is in KERNEL_GS_BASE.
+ * Preemption off.
+ */
+void bv_host_segments_restore(u16 gs);
 /* The CPU at hand, a number below bv_host_cpu_count(). irqs off or a bound thread. */
 unsigned int bv_host_cpu(void);
 /* One more than the highest number that bv_host_cpu can return. any. */

@@ -163,6 +163,7 @@ struct bv_desc_table {
 #define BV_CR4_SMAP BV_BIT(21)
 #define BV_CR4_PKE BV_BIT(22)
 #define BV_CR4_CET BV_BIT(23)
+#define BV_CR4_FRED BV_BIT(32)
 
 /* EFER */
 #define BV_EFER_SCE BV_BIT(0)
