@@ -2,20 +2,28 @@
 /*
  * Events: exceptions, NMIs and interrupts on their way into the guest.
  *
- * An event is first pending (it may still be merged or wait), then injected (the entry at hand delivers it). After each exit the hardware
- * says whether a delivery was cut off; then the event is injected again, else it is forgotten. Priorities at an entry: what must be
- * delivered again, exceptions, NMIs, interrupts. What cannot be delivered now makes a wish for an exit at the moment when it can.
+ * An event is first pending (it may still be merged or wait), then injected (the entry at hand
+ * delivers it). After each exit the hardware says whether a delivery was cut off; then the event is
+ * injected again, else it is forgotten. Priorities at an entry: what must be delivered again,
+ * exceptions, NMIs, interrupts. What cannot be delivered now makes a wish for an exit at the moment
+ * when it can.
  *
- * NMIs without help of the hardware. The guest's NMI handler ends with IRET, and until then no further NMI may come. So IRET exits
- * once an NMI was injected. At that exit the IRET is still to be executed; if another NMI waits, the guest is stepped over it.
+ * NMIs without help of the hardware. The guest's NMI handler ends with IRET, and until then no
+ * further NMI may come. So IRET exits once an NMI was injected. At that exit the IRET is still to
+ * be executed; if another NMI waits, the guest is stepped over it.
  *
- * Stepping (for NMIs and for a debugger) borrows the guest's TF flag for one entry and takes it back at the exit.
+ * Stepping (for NMIs and for a debugger) borrows the guest's TF flag for one entry and takes it
+ * back at the exit.
  */
 #include "core/vcpu.h"
 
 /* ---- raising ---- */
 
-enum exception_class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
+enum exception_class {
+	BENIGN,
+	CONTRIBUTORY,
+	PAGE_FAULT
+};
 
 /* Volume 2, table 8-3 */
 static enum exception_class exception_class(u8 vector)
@@ -58,7 +66,10 @@ void bv_event_raise(struct bv_vcpu *vcpu, u8 vector, bool has_error, u32 error, 
 		error = 0;
 		payload = 0;
 	}
-	/* Of two that do not combine, the second comes first: the first is raised again by its instruction. */
+	/*
+	 * Of two that do not combine, the second comes first: the first is raised again by its
+	 * instruction.
+	 */
 	events->exception.pending = true;
 	events->exception.injected = false;
 	events->exception.vector = vector;
@@ -81,7 +92,8 @@ void bv_vcpu_inject_exception(struct bv_vcpu *vcpu, u8 vector, bool has_error, u
 int bv_vcpu_interrupt(struct bv_vcpu *vcpu, u8 vector)
 {
 	if (vcpu->front_irq >= 0)
-		return bv_refuse(&vcpu->vm->why, BV_EEXIST, "interrupt %u: vector %d is still waiting", vector,
+		return bv_refuse(&vcpu->vm->why, BV_EEXIST,
+				 "interrupt %u: vector %d is still waiting", vector,
 				 vcpu->front_irq);
 	vcpu->front_irq = vector;
 	bv_vcpu_request(vcpu, BV_REQ_EVENT);
@@ -142,21 +154,27 @@ static int irq_take(struct bv_vcpu *vcpu)
 
 bool bv_event_irq_allowed(struct bv_vcpu *vcpu)
 {
-	return vcpu->gprs.rflags & BV_RFLAGS_IF && !bv_vendor->shadow_get(vcpu) && !vcpu->debug.block_irq;
+	return vcpu->gprs.rflags & BV_RFLAGS_IF && !bv_vendor->shadow_get(vcpu) &&
+	       !vcpu->debug.block_irq;
 }
 
 bool bv_event_wakes(struct bv_vcpu *vcpu)
 {
 	const struct bv_events *events = &vcpu->events;
 
-	if (events->exception.pending || events->exception.injected || events->nmi.injected || events->interrupt.injected)
+	if (events->exception.pending || events->exception.injected || events->nmi.injected ||
+	    events->interrupt.injected)
 		return true;
-	if ((events->nmi.pending || __atomic_load_n(&vcpu->nmi_queued, __ATOMIC_ACQUIRE)) && !events->nmi.masked)
+	if ((events->nmi.pending || __atomic_load_n(&vcpu->nmi_queued, __ATOMIC_ACQUIRE)) &&
+	    !events->nmi.masked)
 		return true;
 	return vcpu->gprs.rflags & BV_RFLAGS_IF && irq_pending(vcpu) >= 0;
 }
 
-/* Takes in the NMIs that other threads have queued: at most two wait, one where the handler is running. */
+/*
+ * Takes in the NMIs that other threads have queued: at most two wait, one where the handler is
+ * running.
+ */
 static void nmi_collect(struct bv_vcpu *vcpu)
 {
 	struct bv_events *events = &vcpu->events;
@@ -188,12 +206,16 @@ static void exception_payload(struct bv_vcpu *vcpu)
 	}
 }
 
-/* Faults (all but traps and aborts) are delivered with RF set in the saved flags, so that the instruction runs on its return. */
+/*
+ * Faults (all but traps and aborts) are delivered with RF set in the saved flags, so that the
+ * instruction runs on its return.
+ */
 static void exception_resume_flag(struct bv_vcpu *vcpu)
 {
 	u8 vector = vcpu->events.exception.vector;
 
-	if (vector != BV_EXC_DB && vector != BV_EXC_BP && vector != BV_EXC_OF && vector != BV_EXC_DF && vector != BV_EXC_MC)
+	if (vector != BV_EXC_DB && vector != BV_EXC_BP && vector != BV_EXC_OF &&
+	    vector != BV_EXC_DF && vector != BV_EXC_MC)
 		vcpu->gprs.rflags |= BV_RFLAGS_RF;
 }
 
@@ -211,7 +233,8 @@ static bool inject_first(struct bv_vcpu *vcpu)
 	}
 	if (events->exception.injected)
 		bv_vendor->inject(vcpu, BV_EVENT_EXCEPTION, events->exception.vector,
-				  events->exception.has_error && vcpu->state_protected, events->exception.error);
+				  events->exception.has_error && vcpu->state_protected,
+				  events->exception.error);
 	else if (events->nmi.injected)
 		bv_vendor->inject(vcpu, BV_EVENT_NMI, BV_EXC_NMI, false, 0);
 	else if (events->interrupt.injected)
@@ -272,10 +295,12 @@ static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 			 (vcpu->run->irq_window_wanted && bv_event_front_irq_taken(vcpu));
 
 	wishes.irq_window = irq_waits && !vcpu->debug.block_irq;
-	wishes.nmi_window = events->nmi.masked && !vcpu->nmi_iret;
+	wishes.nmi_window = bv_vendor->nmi_windows ? events->nmi.pending != 0 :
+						     events->nmi.masked && !vcpu->nmi_iret;
 	wishes.cr8_writes = vcpu->vm->intc ? vcpu->vm->intc->masked_by_tpr(vcpu) : true;
 	/* An NMI that waits for the end of an IRET, or of a shadow, is brought there by a step. */
-	if (events->nmi.pending && !injected && (!events->nmi.masked || vcpu->nmi_iret))
+	if (!bv_vendor->nmi_windows && events->nmi.pending && !injected &&
+	    (!events->nmi.masked || vcpu->nmi_iret))
 		step_begin(vcpu);
 	else if (vcpu->debug.single_step)
 		step_begin(vcpu);
@@ -286,8 +311,8 @@ static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 }
 
 /*
- * Gone from where the IRET was: the handler has ended. Looked at after exits, since a HLT that comes next may be ended by an NMI, and
- * before entries, since the front may have moved the CPU.
+ * Gone from where the IRET was: the handler has ended. Looked at after exits, since a HLT that
+ * comes next may be ended by an NMI, and before entries, since the front may have moved the CPU.
  */
 static void nmi_iret_passed(struct bv_vcpu *vcpu)
 {

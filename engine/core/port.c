@@ -31,7 +31,8 @@ static enum bv_exit_next port_in(struct bv_vcpu *vcpu)
 	const struct bv_exit *exit = &vcpu->exit;
 	u32 value = 0;
 
-	if (bv_bus_read(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) == BV_ACCESS_DONE) {
+	if (bv_bus_read(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) ==
+	    BV_ACCESS_DONE) {
 		port_set_rax(vcpu, exit->port.bytes, value);
 		bv_exit_skip(vcpu, exit->length);
 		return BV_NEXT_GUEST;
@@ -49,9 +50,13 @@ static enum bv_exit_next port_out(struct bv_vcpu *vcpu)
 	const struct bv_exit *exit = &vcpu->exit;
 	u32 value = vcpu->gprs.gpr[BV_RAX];
 
-	/* An OUT is over when it leaves: what user space does with it (a reset) must find RIP behind it. */
+	/*
+	 * An OUT is over when it leaves: what user space does with it (a reset) must find RIP
+	 * behind it.
+	 */
 	bv_exit_skip(vcpu, exit->length);
-	if (bv_bus_write(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) == BV_ACCESS_DONE)
+	if (bv_bus_write(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) ==
+	    BV_ACCESS_DONE)
 		return BV_NEXT_GUEST;
 	__builtin_memcpy(vcpu->io_page, &value, exit->port.bytes);
 	port_to_front(vcpu, true);

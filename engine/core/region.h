@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
-/* Regions of guest memory, their dirty logs; see bv/mem.h. Readers hold vm->mem_lock for reading, or nest.lock. */
+/*
+ * Regions of guest memory, their dirty logs; see bv/mem.h. Readers hold vm->mem_lock for reading,
+ * or nest.lock.
+ */
 #ifndef BV_CORE_REGION_H
 #define BV_CORE_REGION_H
 
@@ -38,8 +41,12 @@ static inline u64 bv_region_host_addr(const struct bv_region *region, struct bv_
 {
 	return region->spec.host_addr + ((gfn.n - region->spec.gfn.n) << BV_PAGE_SHIFT);
 }
-/* A page was or will be written: logs it if the region is logged. vcpu may be NULL (no ring then). any. */
-void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region *region, struct bv_gfn gfn);
+/*
+ * A page was or will be written: logs it if the region is logged. vcpu may be NULL (no ring then).
+ * any.
+ */
+void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region *region,
+		       struct bv_gfn gfn);
 void bv_regions_free(struct bv_vm *vm);
 
 /* A vCPU's ring of dirty pages. */
@@ -48,15 +55,23 @@ struct bv_dirty_ring {
 	u32 entries; /* a power of two */
 	u32 next, reset; /* next to fill, next to take back: owning vCPU; under vm->nest.lock */
 };
-/* So full that the front must empty it before the guest runs on: room is left for what one exit may still write. */
+/*
+ * So full that the front must empty it before the guest runs on: room is left for what one exit may
+ * still write.
+ */
 static inline bool bv_dirty_ring_full(const struct bv_dirty_ring *ring)
 {
 	return ring && ring->next - ring->reset + 64 >= ring->entries;
 }
 
-/* Memory as the guest-physical bus sees it. Caller holds vm->mem_lock for reading. vcpu may be NULL. */
+/*
+ * Memory as the guest-physical bus sees it. Caller holds vm->mem_lock for reading. vcpu may be
+ * NULL.
+ */
 int bv_mem_read_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
-int bv_mem_write_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);
-int bv_mem_cmpxchg_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, u32 bytes, void *old, const void *new_value);
+int bv_mem_write_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, const void *from,
+			size_t bytes);
+int bv_mem_cmpxchg_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, u32 bytes, void *old,
+			  const void *new_value);
 
 #endif

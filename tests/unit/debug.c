@@ -128,10 +128,9 @@ TEST(without_a_debugger_a_debug_exception_is_the_guests)
 
 TEST(a_breakpoint_in_place_of_a_step_leaves_no_trace_of_the_step)
 {
-	const struct bv_guest_debug debug = { .enabled = true,
-					      .single_step = true,
-					      .hard_breakpoints = true,
-					      .dr7 = 0x401 };
+	const struct bv_guest_debug debug = {
+		.enabled = true, .single_step = true, .hard_breakpoints = true, .dr7 = 0x401
+	};
 	struct hit hit = { .vector = BV_EXC_DB, .dr6 = 1 };
 
 	start();
