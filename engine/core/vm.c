@@ -5,6 +5,10 @@
 
 const struct bv_vendor *bv_vendor;
 
+static struct {
+	u64 vms_made;
+} engine;
+
 /* In the order in which they are tried. */
 static const struct bv_vendor *const vendors[] = { &bv_svm_vendor, &bv_vmx_vendor };
 
@@ -51,6 +55,7 @@ struct bv_vm *bv_vm_create(void *host_cookie)
 
 	if (!vm)
 		return NULL;
+	vm->serial = __atomic_add_fetch(&engine.vms_made, 1, __ATOMIC_RELAXED);
 	vm->host = host_cookie;
 	bv_why_init(&vm->why);
 	bv_host_rwsem_init(&vm->mem_lock);

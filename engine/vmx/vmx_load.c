@@ -4,6 +4,7 @@
  * moment a vCPU's thread comes to it until it leaves. Manual: volume 3, 24.1, 24.11.
  */
 #include "vmx/vmx.h"
+#include "x86/mitigate.h"
 #include "x86/native.h"
 
 struct __attribute__((packed)) table_register {
@@ -117,7 +118,8 @@ static void host_cpu_write(struct vmx_vcpu *own)
 	__asm__("mov %%cs, %0" : "=r"(cs));
 	__asm__("mov %%ss, %0" : "=r"(ss));
 	host_tables_write();
-	vmx_write(VMCS_HOST_RIP, (u64)vmx_landing);
+	vmx_write(VMCS_HOST_RIP, bv_mitigate & BV_MITIGATE_SWITCH ? (u64)vmx_landing_mitigated :
+								     (u64)vmx_landing);
 	vmx_write(VMCS_HOST_CS, cs);
 	vmx_write(VMCS_HOST_SS, ss & ~7u);
 	/* The others are null while the guest runs: a host of 64 bits has nothing in them. */
@@ -182,7 +184,13 @@ void vmx_load(struct bv_vcpu *vcpu)
 {
 	struct vmx_vcpu *own = vmx_of(vcpu);
 
+	struct vmx_cpu *cpu = &vmx.cpu[bv_host_cpu()];
+
 	vmx_make_current(own);
+	if (cpu->last_vm != vcpu->vm->serial) {
+		cpu->last_vm = vcpu->vm->serial;
+		bv_mitigate_other_vm();
+	}
 	if (!own->host_known)
 		host_cpu_write(own);
 	thread_segments_keep(own);
