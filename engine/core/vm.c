@@ -2,6 +2,7 @@
 /* The engine as a whole, VMs, and the list of a VM's vCPUs. */
 #include "core/vcpu.h"
 #include "lib/format.h"
+#include "x86/mitigate.h"
 
 const struct bv_vendor *bv_vendor;
 
@@ -37,6 +38,26 @@ void bv_engine_fini(void)
 {
 	bv_vendor->fini();
 	bv_vendor = NULL;
+}
+
+int bv_engine_mitigate(const char *words, bool safe_returns, char *text, size_t size)
+{
+	struct bv_mitigation_facts facts;
+	u32 set, cannot;
+
+	bv_mitigation_facts(&facts);
+	facts.safe_returns = safe_returns;
+	if (!bv_mitigations_parse(words, bv_mitigations_choose(&facts), &set))
+		return bv_refuse(bv_why_global(), BV_EINVAL,
+				 "mitigations \"%s\": auto, off, or names of docs/mitigations.md",
+				 words);
+	cannot = set & ~bv_mitigations_possible(&facts);
+	bv_mitigations_say(cannot ? cannot : set, text, size);
+	if (cannot)
+		return bv_refuse(bv_why_global(), BV_EINVAL, "mitigations: this CPU cannot: %s",
+				 text);
+	bv_mitigations_set(set);
+	return 0;
 }
 
 int bv_engine_cpu_enable(void)
