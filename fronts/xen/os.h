@@ -28,6 +28,11 @@ struct bvx_vcpu;
  */
 int bvx_host_frames_alloc(unsigned int order, u64 below, struct bv_mfn *mfn);
 /*
+ * The same for this very frame: Dom0's memory stays where its devices reach it, so what it gave up it
+ * gets back only so. -BV_EBUSY: it is in use. sleep.
+ */
+int bvx_host_frame_take(struct bv_mfn mfn);
+/*
  * Gives frames back: any frames, not only whole allocations. Their contents are the guest's until
  * the host has scrubbed them (now, when idle, or before they are given out again). any.
  */
@@ -194,6 +199,12 @@ const char *bvx_host_command_line(void);
  * the answer where bv/vm.h says. What nobody has reads as ones. sleep.
  */
 void bvx_host_dom0_access(struct bvx_vcpu *vcpu, struct bv_run *run, void *io_page);
+/*
+ * A vCPU of Dom0 ended a level interrupt (BV_RUN_EOI with this vector): the host's I/O APICs go on.
+ * Dom0's engine VM is made with bv_irqchip_create_split(vm, bvx_host_gsis()) and the host sets its
+ * routes. any.
+ */
+void bvx_host_dom0_eoi(u8 vector);
 
 struct bvx_pci {
 	u16 segment;

@@ -41,14 +41,10 @@ struct guest_test {
 /* The tests of this guest, in order; an entry without a body ends the list. */
 extern const struct guest_test guest_tests[];
 
-#define GUEST_TEST(function)        \
-	{                           \
-#function, function \
-	}
-#define GUEST_TESTS_END    \
-	{                  \
-		NULL, NULL \
-	}
+/* clang-format off */
+#define GUEST_TEST(function) { #function, function }
+#define GUEST_TESTS_END { NULL, NULL }
+/* clang-format on */
 
 /* Everything a check says belongs to the test that runs; a test without a check has failed. */
 void check_that(bool good, int line, const char *text);
