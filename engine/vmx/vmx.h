@@ -150,6 +150,7 @@ void vmx_masks_push(struct bv_vcpu *vcpu);
 
 /* vmx_load.c: a VMCS between CPUs */
 void vmx_make_current(struct vmx_vcpu *own);
+void vmx_release(struct vmx_vcpu *own);
 void vmx_clear(struct vmx_vcpu *own);
 void vmx_cpu_clear_all(struct vmx_cpu *cpu);
 void vmx_load(struct bv_vcpu *vcpu);

@@ -157,9 +157,11 @@ static bool wants_exit_ibpb(const struct bv_mitigation_facts *facts)
 
 u32 bv_mitigations_choose(const struct bv_mitigation_facts *facts)
 {
-	return (u32)wants_l1d(facts) << BV_MITIGATE_L1D | (u32)wants_verw(facts) << BV_MITIGATE_VERW |
+	return (u32)wants_l1d(facts) << BV_MITIGATE_L1D |
+	       (u32)wants_verw(facts) << BV_MITIGATE_VERW |
 	       (u32)has_ibpb(facts) << BV_MITIGATE_IBPB | (u32)wants_rsb(facts) << BV_MITIGATE_RSB |
-	       (u32)wants_ibrs(facts) << BV_MITIGATE_IBRS | (u32)wants_bhb(facts) << BV_MITIGATE_BHB |
+	       (u32)wants_ibrs(facts) << BV_MITIGATE_IBRS |
+	       (u32)wants_bhb(facts) << BV_MITIGATE_BHB |
 	       (u32)wants_exit_ibpb(facts) << BV_MITIGATE_EXIT_IBPB;
 }
 

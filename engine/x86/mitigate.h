@@ -73,39 +73,39 @@ void bv_mitigate_other_vm(void);
  * is overwritten by 200 branches that are taken; what depends on a choice is followed by LFENCE, so
  * that a wrong guess ends there. (The sections are for Linux's stack checker; others drop them.)
  */
-#define BV_MITIGATE_EXIT_ASM                                  \
-	".rept 32\n\t"                                        \
-	".pushsection .discard.intra_function_calls\n\t"      \
-	".long 771f\n\t"                                      \
-	".popsection\n"                                       \
-	"771:\tcall 772f\n\t"                                 \
-	"int3\n"                                              \
-	"772:\n\t"                                            \
-	".endr\n\t"                                           \
-	"add $(32 * 8), %%rsp\n\t"                            \
-	"testl $%c[ibrs], bv_mitigate(%%rip)\n\t"             \
-	"jz 773f\n\t"                                         \
-	"mov $0x48, %%ecx\n\t"                                \
-	"mov bv_mitigate_spec_ctrl(%%rip), %%eax\n\t"         \
-	"mov 4+bv_mitigate_spec_ctrl(%%rip), %%edx\n\t"       \
-	"wrmsr\n"                                             \
-	"773:\ttestl $%c[exit_ibpb], bv_mitigate(%%rip)\n\t"  \
-	"jz 774f\n\t"                                         \
-	"mov $0x49, %%ecx\n\t"                                \
-	"mov $1, %%eax\n\t"                                   \
-	"xor %%edx, %%edx\n\t"                                \
-	"wrmsr\n"                                             \
-	"774:\ttestl $%c[bhb], bv_mitigate(%%rip)\n\t"        \
-	"jz 777f\n\t"                                         \
-	"mov $100, %%eax\n"                                   \
-	"775:\tjmp 776f\n\t"                                  \
-	"int3\n"                                              \
-	"776:\tdec %%eax\n\t"                                 \
-	"jnz 775b\n"                                          \
+#define BV_MITIGATE_EXIT_ASM                                 \
+	".rept 32\n\t"                                       \
+	".pushsection .discard.intra_function_calls\n\t"     \
+	".quad 771f\n\t"                                     \
+	".popsection\n"                                      \
+	"771:\tcall 772f\n\t"                                \
+	"int3\n"                                             \
+	"772:\n\t"                                           \
+	".endr\n\t"                                          \
+	"add $(32 * 8), %%rsp\n\t"                           \
+	"testl $%c[ibrs], bv_mitigate(%%rip)\n\t"            \
+	"jz 773f\n\t"                                        \
+	"mov $0x48, %%ecx\n\t"                               \
+	"mov bv_mitigate_spec_ctrl(%%rip), %%eax\n\t"        \
+	"mov 4+bv_mitigate_spec_ctrl(%%rip), %%edx\n\t"      \
+	"wrmsr\n"                                            \
+	"773:\ttestl $%c[exit_ibpb], bv_mitigate(%%rip)\n\t" \
+	"jz 774f\n\t"                                        \
+	"mov $0x49, %%ecx\n\t"                               \
+	"mov $1, %%eax\n\t"                                  \
+	"xor %%edx, %%edx\n\t"                               \
+	"wrmsr\n"                                            \
+	"774:\ttestl $%c[bhb], bv_mitigate(%%rip)\n\t"       \
+	"jz 777f\n\t"                                        \
+	"mov $100, %%eax\n"                                  \
+	"775:\tjmp 776f\n\t"                                 \
+	"int3\n"                                             \
+	"776:\tdec %%eax\n\t"                                \
+	"jnz 775b\n"                                         \
 	"777:\tlfence\n\t"
 
 /* Its operands, which an asm statement with BV_MITIGATE_EXIT_ASM has among its inputs. */
-#define BV_MITIGATE_OPERANDS                                                         \
+#define BV_MITIGATE_OPERANDS                                                            \
 	[ibrs] "i"(1 << BV_MITIGATE_IBRS), [exit_ibpb] "i"(1 << BV_MITIGATE_EXIT_IBPB), \
 		[bhb] "i"(1 << BV_MITIGATE_BHB)
 
