@@ -24,12 +24,13 @@
 		__asm__ volatile(                                                              \
 			"push %%rbp\n\t"                                                       \
 			"push %%rdi\n\t"                                                       \
+			"push %%rsi\n\t"                                                       \
 			"cmp %%rsp, (%%rdx)\n\t"                                               \
 			"je 1f\n\t"                                                            \
 			"mov %%rsp, (%%rdx)\n\t"                                               \
 			"mov %[field], %%eax\n\t"                                              \
 			"vmwrite %%rsp, %%rax\n"                                               \
-			"1:\tpush %%rsi\n\t"                                                   \
+			"1:\n\t"                                                               \
 			"mov %c[rax](%%rdi), %%rax\n\t"                                        \
 			"mov %c[rcx](%%rdi), %%rcx\n\t"                                        \
 			"mov %c[rdx](%%rdi), %%rdx\n\t"                                        \
