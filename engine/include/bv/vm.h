@@ -31,6 +31,13 @@ const char *bv_engine_vendor(void);
  */
 int bv_engine_init(void);
 void bv_engine_fini(void);
+/*
+ * Chooses the mitigations of processors' flaws (docs/mitigations.md), between bv_engine_init and
+ * the first CPU that is enabled: by words as "auto", "off" or "auto,-l1d". safe_returns: the host's
+ * code is compiled with return thunks. Those in force go to text. -BV_EINVAL: not understood, or
+ * the CPU cannot; the reason is in bv_why_global().
+ */
+int bv_engine_mitigate(const char *words, bool safe_returns, char *text, size_t size);
 /* Turns virtualization on or off on the CPU at hand. irqs off. */
 int bv_engine_cpu_enable(void);
 void bv_engine_cpu_disable(void);
