@@ -147,8 +147,19 @@ bool bv_event_front_irq_taken(struct bv_vcpu *vcpu)
 	return !vcpu->vm->intc || vcpu->vm->intc->takes_extint(vcpu);
 }
 
+static int pv_irq(struct bv_vcpu *vcpu, bool take)
+{
+	const struct bv_pv_ops *pv = vcpu->vm->pv;
+
+	return pv && pv->irq ? pv->irq(vcpu, take) : -1;
+}
+
 static int irq_pending(struct bv_vcpu *vcpu)
 {
+	int vector = pv_irq(vcpu, false);
+
+	if (vector >= 0)
+		return vector;
 	if (vcpu->front_irq >= 0 && bv_event_front_irq_taken(vcpu))
 		return vcpu->front_irq;
 	return vcpu->vm->intc ? vcpu->vm->intc->pending(vcpu) : -1;
@@ -156,8 +167,11 @@ static int irq_pending(struct bv_vcpu *vcpu)
 
 static int irq_take(struct bv_vcpu *vcpu)
 {
-	int vector = vcpu->front_irq;
+	int vector = pv_irq(vcpu, true);
 
+	if (vector >= 0)
+		return vector;
+	vector = vcpu->front_irq;
 	if (vector < 0 || !bv_event_front_irq_taken(vcpu))
 		return vcpu->vm->intc ? vcpu->vm->intc->take(vcpu) : -1;
 	vcpu->front_irq = -1;

@@ -76,6 +76,18 @@ void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region 
 		__atomic_fetch_or(&region->dirty[page / 64], BV_BIT(page % 64), __ATOMIC_SEQ_CST);
 }
 
+void bv_mem_dirtied(struct bv_vm *vm, struct bv_gfn gfn)
+{
+	u32 hint = 0;
+	struct bv_region *region;
+
+	bv_host_spin_lock(&vm->nest.lock);
+	region = bv_region_find(&vm->regions, gfn, &hint);
+	if (region)
+		bv_region_dirtied(vm, NULL, region, gfn);
+	bv_host_spin_unlock(&vm->nest.lock);
+}
+
 int bv_vcpu_dirty_ring_set(struct bv_vcpu *vcpu, struct bv_dirty_entry *entries, u32 count)
 {
 	if (!vcpu->ring)

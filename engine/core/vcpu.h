@@ -176,6 +176,7 @@ struct bv_vcpu {
 
 struct bv_vm {
 	/* constant after creation */
+	u64 serial; /* no other VM has had it; not 0 */
 	void *host;
 	void *front;
 	void *vendor;

@@ -45,6 +45,8 @@ struct bv_vendor {
 
 	int (*vm_init)(struct bv_vm *vm);
 	void (*vm_fini)(struct bv_vm *vm);
+	/* bv_vm_ports_direct, its arguments checked; NULL: no way. */
+	int (*ports_direct)(struct bv_vm *vm, u16 first, u32 count);
 	int (*vcpu_init)(struct bv_vcpu *vcpu);
 	void (*vcpu_fini)(struct bv_vcpu *vcpu);
 

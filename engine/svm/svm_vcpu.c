@@ -45,7 +45,7 @@ int svm_vcpu_init(struct bv_vcpu *vcpu)
 	for (unsigned int i = 0; i < BV_ARRAY_SIZE(always); i++)
 		svm_intercept_set(vmcb, always[i], true);
 	vmcb->intercept[SVM_WORD_EXCEPTION] = SVM_EXCEPTIONS_ALWAYS;
-	vmcb->iopm_pa = bv_host_pa(svm.iopm);
+	vmcb->iopm_pa = bv_host_pa(vm->iopm ? vm->iopm : svm.iopm);
 	vmcb->msrpm_pa = bv_host_pa(vm->msrpm ? vm->msrpm : svm.msrpm);
 	vmcb->int_ctl = SVM_V_INTR_MASKING;
 	vmcb->np_enable = 1;

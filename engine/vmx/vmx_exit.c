@@ -27,8 +27,8 @@ static void exit_fault(struct bv_exit *exit, u64 qualification)
 	exit->fault.fetch = qualification & VMX_Q_EPT_FETCH;
 	exit->fault.present = qualification & VMX_Q_EPT_RIGHTS;
 	exit->fault.user = false;
-	exit->fault.table_walk = qualification & VMX_Q_EPT_LINEAR &&
-				 !(qualification & VMX_Q_EPT_FINAL);
+	exit->fault.table_walk =
+		qualification & VMX_Q_EPT_LINEAR && !(qualification & VMX_Q_EPT_FINAL);
 }
 
 static void exit_port(struct bv_exit *exit, u64 qualification)
