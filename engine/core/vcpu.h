@@ -37,7 +37,7 @@ enum bv_request {
 	BV_REQ_INIT, /* INIT arrived */
 	BV_REQ_SIPI,
 	BV_REQ_UNHALT, /* ends HLT without an event */
-	BV_REQ_SOFT_IRQ, /* a software interrupt is to be delivered again: its length has to be found */
+	BV_REQ_SOFT_IRQ, /* user space restored a software interrupt: its length has to be found */
 };
 
 /*
