@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* fronts/xen: event channels, timers, clocks. On hosts/fake. */
 #include "fronts/xen/event.h"
+#include "machine.h"
 #include "xen_guest.h"
 
 static bool pending_bit(const struct shared_info *info, u32 port)
@@ -53,6 +54,38 @@ TEST(an_event_to_itself_raises_the_upcall)
 	info->evtchn_pending[0] = 0;
 	CHECK_EQ(send(dom0.v[0], port), 0);
 	CHECK_EQ(bvx_upcall_vector(dom0.v[0], false), 0xf3);
+	world_stop();
+}
+
+TEST(a_chosen_vector_comes_through_the_local_apic)
+{
+	struct xen_hvm_evtchn_upcall_vector op = { .vcpu = 1, .vector = 0xf3 };
+	struct bv_vcpu *engine;
+	struct shared_info *info;
+	u32 port;
+
+	world_start();
+	info = map_shared(&dom0);
+	engine = dom0.v[1]->vcpu;
+	apic_enable(engine);
+	CHECK_EQ(call_arg(dom0.v[0], __HYPERVISOR_hvm_op, HVMOP_set_evtchn_upcall_vector, &op,
+			  sizeof(op)),
+		 0);
+	port = bind_ipi(dom0.v[0], 1);
+	CHECK_EQ(pending(engine), -1);
+	CHECK_EQ(send(dom0.v[0], port), 0);
+	CHECK_EQ(pending(engine), 0xf3);
+	CHECK_EQ(take(engine), 0xf3);
+	eoi(engine);
+	CHECK_EQ(pending(engine), -1);
+	info->vcpu_info[1].evtchn_upcall_pending = 0;
+	info->vcpu_info[1].evtchn_pending_sel = 0;
+	info->evtchn_pending[0] = 0;
+	/* The same in x2APIC mode. */
+	CHECK(wrmsr(engine, MSR_APIC_BASE, 0xfee00000ULL | 3 << 10));
+	CHECK(wrmsr(engine, x2apic_msr(R_SPIV), 0x1ff));
+	CHECK_EQ(send(dom0.v[0], port), 0);
+	CHECK_EQ(pending(engine), 0xf3);
 	world_stop();
 }
 
