@@ -104,10 +104,8 @@ static int list_add(struct bvx_domain *domain, u32 id)
 	return other ? -XEN_EEXIST : 0;
 }
 
-static void list_del(struct bvx_domain *domain)
+static void list_del_locked(struct bvx_domain *domain)
 {
-	u64 flags = bv_host_spin_lock_irq(&bvx.lock);
-
 	for (struct bvx_domain **at = bucket(domain->id); *at; at = &(*at)->next) {
 		if (*at != domain)
 			continue;
@@ -118,14 +116,11 @@ static void list_del(struct bvx_domain *domain)
 	for (u32 i = 0; i < NR_VIRQS; i++)
 		if (bvx.virq_handler[i] == domain)
 			bvx.virq_handler[i] = NULL;
-	bv_host_spin_unlock_irq(&bvx.lock, flags);
 }
 
 /* The reverse of construction; whatever is not there yet is passed over. */
 static void domain_free(struct bvx_domain *domain)
 {
-	if (domain->listed)
-		list_del(domain);
 	bvx_watchdogs_fini(domain);
 	for (u32 i = 0; i < domain->max_vcpus; i++)
 		if (domain->vcpu[i])
@@ -151,11 +146,30 @@ static void domain_end(struct bvx_work *work)
 	domain_free(BV_CONTAINER(work, struct bvx_domain, end));
 }
 
-/* Off the list at once, so that nobody finds it any more; the rest may sleep. */
+/* Off the list with the last reference, so that nobody finds it any more. */
+static bool domain_put_last(struct bvx_domain *domain)
+{
+	u64 flags = bv_host_spin_lock_irq(&bvx.lock);
+	bool last = !__atomic_sub_fetch(&domain->refs, 1, __ATOMIC_SEQ_CST);
+
+	if (last && domain->listed)
+		list_del_locked(domain);
+	bv_host_spin_unlock_irq(&bvx.lock, flags);
+	return last;
+}
+
+/* What may be the last reference is given back under the list's lock, where lookups take theirs. */
 void bvx_domain_put(struct bvx_domain *domain)
 {
-	if (__atomic_sub_fetch(&domain->refs, 1, __ATOMIC_SEQ_CST))
+	u32 refs = __atomic_load_n(&domain->refs, __ATOMIC_RELAXED);
+
+	while (refs > 1)
+		if (__atomic_compare_exchange_n(&domain->refs, &refs, refs - 1, true,
+						__ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+			return;
+	if (!domain_put_last(domain))
 		return;
+	/* The rest may sleep. */
 	domain->end.perform = domain_end;
 	bvx_host_work(&domain->end);
 }
@@ -178,7 +192,7 @@ static void fields_init(struct bvx_domain *domain, const struct xen_domctl_creat
 	domain->refs = 1;
 	domain->live = 1;
 	domain->stops = 1;
-	domain->paused_by_control = true;
+	domain->pauses = 1;
 	domain->max_vcpus = spec->max_vcpus;
 	domain->flags = spec->flags;
 	domain->emulation = spec->arch.emulation_flags;
@@ -231,7 +245,8 @@ struct bvx_domain *bvx_domain_new(const struct xen_domctl_createdomain *spec, u3
 		*error = parts_init(domain, spec);
 	if (!*error)
 		return domain;
-	domain_free(domain);
+	if (domain_put_last(domain))
+		domain_free(domain);
 	return NULL;
 }
 
@@ -345,11 +360,16 @@ void bvx_fini(void)
 {
 	struct bvx_domain *domain;
 
-	while ((domain = bvx_domain_get_from(0))) {
+	bvx.hardware = NULL;
+	for (u32 id = 0; (domain = bvx_domain_get_from(id)); id++) {
+		id = domain->id;
 		bvx_domain_kill(domain);
 		bvx_domain_put(domain);
 	}
-	bvx.hardware = NULL;
+}
+
+void bvx_fini_frames(void)
+{
 	bvx_frames_fini();
 }
 
@@ -431,7 +451,8 @@ void bvx_domain_start(struct bvx_domain *domain)
 	for (u32 i = 0; i < domain->max_vcpus; i++)
 		if (domain->vcpu[i])
 			bvx_host_vcpu_start(domain->vcpu[i]->host, domain->vcpu[i]->vcpu);
-	domain->paused_by_control = false;
+	domain->pauses = 0;
+	domain->finished = true;
 	bvx_domain_go(domain);
 }
 

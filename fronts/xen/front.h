@@ -123,7 +123,6 @@ struct bvx_domain {
 	u64 mempool; /* bytes, as the tools set it */
 	u32 tsc_mode, incarnation;
 	s64 time_offset; /* seconds */
-	bool paused_by_control;
 	char *text; /* a line that the guest is writing to the console */
 	u32 text_length;
 
@@ -142,6 +141,8 @@ struct bvx_domain {
 	/* atomic */
 	u32 dying; /* enum bvx_dying */
 	u32 stops; /* reasons why none of its vCPUs may run */
+	u32 pauses; /* those of them that the tools are */
+	bool finished; /* the tools have let it run once */
 	bool shut_down;
 	u32 shutdown_code;
 	u64 text_tokens, text_ns; /* limits what a guest can say */
@@ -302,6 +303,8 @@ int bvx_copy_from_gpa(struct bvx_domain *domain, u64 gpa, void *to, size_t bytes
 int bvx_copy_to_gpa(struct bvx_domain *domain, u64 gpa, const void *from, size_t bytes);
 int bvx_domain_log(struct bvx_domain *domain, bool on);
 int bvx_regions_set(struct bvx_domain *domain);
+/* The dirty bitmap of a logged domain, a bit a guest frame; the caller frees it. NULL: no memory. */
+u64 *bvx_log_fetch(struct bvx_domain *domain, bool clear, u64 *words);
 /* Notes a page written by the front or by another domain. */
 void bvx_dirtied(struct bvx_domain *domain, u64 gfn);
 
@@ -317,6 +320,8 @@ void bvx_vcpu_free(struct bvx_vcpu *vcpu);
 void bvx_vcpu_end(struct bvx_vcpu *vcpu);
 bool bvx_vcpu_online(struct bvx_vcpu *vcpu);
 bool bvx_vcpu_may_run(const struct bvx_vcpu *vcpu);
+/* Fills a page of the guest's with the hypercalls' entries. */
+int bvx_hypercall_page(struct bvx_domain *domain, u64 gpa);
 extern const struct bv_pv_ops bvx_pv_ops;
 
 /* time.c */

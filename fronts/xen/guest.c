@@ -266,6 +266,32 @@ int bvx_domain_log(struct bvx_domain *domain, bool on)
 	return error;
 }
 
+/* Two logs, of which the second does not begin at a multiple of 64. */
+u64 *bvx_log_fetch(struct bvx_domain *domain, bool clear, u64 *words)
+{
+	struct bv_region_spec high;
+	u64 *bitmap, *part, first = (APIC_GFN + 1) / 64, shift = (APIC_GFN + 1) % 64;
+	u64 part_words;
+
+	if (bv_mem_region_get(domain->vm, SLOT_HIGH, &high))
+		return NULL;
+	*words = (high.gfn.n + high.pages + 63) / 64;
+	part_words = (high.pages + 63) / 64;
+	bitmap = bv_host_alloc((*words + 1) * 8);
+	part = bv_host_alloc(part_words * 8);
+	if (!bitmap || !part || bv_mem_dirty_fetch(domain->vm, SLOT_LOW, bitmap, clear) ||
+	    bv_mem_dirty_fetch(domain->vm, SLOT_HIGH, part, clear)) {
+		bv_host_free(bitmap);
+		bitmap = NULL;
+	}
+	for (u64 i = 0; bitmap && i < part_words; i++) {
+		bitmap[first + i] |= part[i] << shift;
+		bitmap[first + i + 1] |= part[i] >> (64 - shift);
+	}
+	bv_host_free(part);
+	return bitmap;
+}
+
 void bvx_dirtied(struct bvx_domain *domain, u64 gfn)
 {
 	if (__atomic_load_n(&domain->logging, __ATOMIC_ACQUIRE))

@@ -275,11 +275,22 @@ static void hypercall_page_fill(u8 *page)
 	}
 }
 
+int bvx_hypercall_page(struct bvx_domain *domain, u64 gpa)
+{
+	u8 *page = bv_host_alloc(BV_PAGE_SIZE);
+	int error;
+
+	if (!page)
+		return -XEN_ENOMEM;
+	hypercall_page_fill(page);
+	error = bvx_copy_to_gpa(domain, gpa, page, BV_PAGE_SIZE);
+	bv_host_free(page);
+	return error;
+}
+
 static int pv_msr_set(struct bv_vcpu *engine, u32 index, u64 value, bool host)
 {
 	struct bvx_vcpu *vcpu = vcpu_of(engine);
-	u8 *page;
-	int error;
 
 	(void)host;
 	if (index != XEN_CPUID_FIRST_LEAF)
@@ -287,13 +298,7 @@ static int pv_msr_set(struct bv_vcpu *engine, u32 index, u64 value, bool host)
 	if (value & ~BV_PAGE_MASK)
 		return bvx_refuse(vcpu->domain, BV_EINVAL,
 				  "hypercall page %#llx: there is one page", value);
-	page = bv_host_alloc(BV_PAGE_SIZE);
-	if (!page)
-		return -BV_EINVAL;
-	hypercall_page_fill(page);
-	error = bvx_copy_to_gpa(vcpu->domain, value, page, BV_PAGE_SIZE);
-	bv_host_free(page);
-	return error ? -BV_EINVAL : 0;
+	return bvx_hypercall_page(vcpu->domain, value) ? -BV_EINVAL : 0;
 }
 
 const struct bv_pv_ops bvx_pv_ops = {

@@ -20,8 +20,9 @@ struct bvx_vcpu;
 
 /* After bv_engine_init, once. -BV_ENOMEM. sleep. */
 int bvx_init(void);
-/* For tests: all domains are gone, gives everything back. */
+/* For tests: all domains are ended; and, when they are gone, the rest is given back. */
 void bvx_fini(void);
+void bvx_fini_frames(void);
 
 /* ---- Dom0 ---- */
 
