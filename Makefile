@@ -40,7 +40,9 @@ SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,data demo fuzz-ioctl guests host life linux-login \
 	other-guests state)
-SHORT_TESTS := $(filter-out $(LONG_TESTS),$(SYSTEM_TESTS))
+# On VT-x, which Bochs emulates, and that takes long: make test-vtx, but for vtx-quick.
+VTX_TESTS := $(addprefix tests/system/,vtx-guests vtx-linux)
+SHORT_TESTS := $(filter-out $(LONG_TESTS) $(VTX_TESTS),$(SYSTEM_TESTS))
 
 # The newest Debian headers of each kernel line that we build for, whatever kernel runs here.
 headers = $(lastword $(shell cd /usr/src && ls -d linux-headers-$(1).*-amd64 2>/dev/null | \
@@ -203,8 +205,8 @@ fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
 
 # --- bv: the command line (cli/) with the machine (vmm/) ----------------------------------------
 
-BV_FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong -I. \
-	-MMD -MP $(WARN)
+BV_FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong \
+	-I. -MMD -MP $(WARN)
 BV_LIBS := -luring -lslirp -lseccomp -lzstd -ljansson -lpthread
 VMM_SOURCES := $(call find_c,vmm)
 CLI_SOURCES := $(if $(wildcard cli),$(call find_c,cli))
@@ -278,6 +280,10 @@ test-system: module guests bv ## the tests in the emulated PC
 .PHONY: test-long
 test-long: module guests bv ## the long tests in the emulated PC
 	@tests/run $(LONG_TESTS)
+
+.PHONY: test-vtx
+test-vtx: module guests ## the tests on VT-x, under Bochs
+	@tests/run $(VTX_TESTS)
 
 .PHONY: bench
 bench: all ## instructions per operation, beside stock KVM's

@@ -8,6 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define MEM_ALIGN (2ull << 20)
+
 static void add_part(struct mem *mem, uint64_t gpa, uint64_t size, uint64_t offset)
 {
 	if (size)
@@ -23,15 +25,34 @@ static void lay_out(struct mem *mem)
 	add_part(mem, MEM_HIGH_START, mem->size - mem->low_end, mem->low_end);
 }
 
-int mem_init(struct mem *mem, uint64_t size, struct why *why)
+/* Huge pages only come about where addresses agree with the guest's. */
+static uint8_t *map_aligned(uint64_t size, int fd)
+{
+	int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+	uint8_t *room = mmap(NULL, size + MEM_ALIGN, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t *at;
+
+	if (room == MAP_FAILED)
+		return NULL;
+	at = (uint8_t *)(((uintptr_t)room + MEM_ALIGN - 1) & ~(uintptr_t)(MEM_ALIGN - 1));
+	if (at > room)
+		munmap(room, (size_t)(at - room));
+	munmap(at + size, (size_t)(room + MEM_ALIGN - at));
+	if (mmap(at, size, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE | MAP_FIXED, fd, 0) !=
+	    MAP_FAILED)
+		return at;
+	munmap(at, size);
+	return NULL;
+}
+
+int mem_init(struct mem *mem, uint64_t size, bool shared, struct why *why)
 {
 	mem->size = size;
-	mem->host = MAP_FAILED;
-	mem->fd = memfd_create("guest", MFD_CLOEXEC);
-	if (mem->fd >= 0 && ftruncate(mem->fd, (off_t)size) == 0)
-		mem->host = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
-				 mem->fd, 0);
-	if (mem->host == MAP_FAILED) {
+	mem->fd = shared ? memfd_create("guest", MFD_CLOEXEC) : -1;
+	if (!shared || (mem->fd >= 0 && ftruncate(mem->fd, (off_t)size) == 0))
+		mem->host = map_aligned(size, mem->fd);
+	if (!mem->host) {
 		why_set(why, "the guest's %llu MiB of memory cannot be had: %s",
 			(unsigned long long)size >> 20, strerror(errno));
 		if (mem->fd >= 0)
@@ -47,7 +68,13 @@ int mem_init(struct mem *mem, uint64_t size, struct why *why)
 void mem_fini(struct mem *mem)
 {
 	munmap(mem->host, mem->size);
-	close(mem->fd);
+	if (mem->fd >= 0)
+		close(mem->fd);
+}
+
+void mem_release(const struct mem *mem, void *host, uint64_t size)
+{
+	madvise(host, size, mem->fd >= 0 ? MADV_REMOVE : MADV_DONTNEED);
 }
 
 int mem_attach(struct mem *mem, struct hv *hv, struct why *why)

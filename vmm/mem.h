@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guest's memory: one memfd, mapped once, seen by the guest in up to three parts (below the
+ * The guest's memory: mapped once, seen by the guest in up to three parts (below the
  * VGA hole, from there to the end of low memory, above 4 GiB).
  *
  * Every device reaches guest memory through mem_at() or the copy helpers; nothing else turns a
@@ -26,11 +26,11 @@ struct hv;
 struct mem_part {
 	uint64_t gpa;
 	uint64_t size;
-	uint64_t offset; /* in the memfd */
+	uint64_t offset; /* in the mapping */
 };
 
 struct mem {
-	int fd;
+	int fd; /* -1: anonymous */
 	uint8_t *host;
 	uint64_t size;
 	uint64_t low_end; /* the first gpa after low memory */
@@ -41,9 +41,13 @@ struct mem {
 /**
  * mem_init() - Makes the guest's memory; none of it is touched yet.
  * @size: bytes, a multiple of the page size
+ * @shared: in a memfd, for devices in other processes; else anonymous, which gets huge pages
  */
-int mem_init(struct mem *mem, uint64_t size, struct why *why);
+int mem_init(struct mem *mem, uint64_t size, bool shared, struct why *why);
 void mem_fini(struct mem *mem);
+
+/* Gives whole pages back to the host; they read as zeroes, or as they were when restored. */
+void mem_release(const struct mem *mem, void *host, uint64_t size);
 
 /* Tells the hypervisor: slots 0 to MEM_PARTS - 1. */
 int mem_attach(struct mem *mem, struct hv *hv, struct why *why);

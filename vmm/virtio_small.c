@@ -3,11 +3,9 @@
 #include "vmm/virtio_small.h"
 #include "vmm/console.h"
 
-#include <errno.h>
 #include <linux/virtio_balloon.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 
 #define PAGE 4096u
@@ -152,13 +150,12 @@ enum {
 	BALLOON_REPORT = 2
 };
 
-/* The host takes the pages back; read again, they are zeroes. */
 static void release(struct balloon *balloon, uint64_t gpa, uint64_t size)
 {
 	void *at = mem_at(&balloon->vm->mem, gpa, size);
 
-	if (at && madvise(at, size, MADV_REMOVE) && errno == EINVAL)
-		madvise(at, size, MADV_DONTNEED);
+	if (at)
+		mem_release(&balloon->vm->mem, at, size);
 }
 
 static void inflate(struct balloon *balloon, const struct virtq_chain *chain)
@@ -184,8 +181,7 @@ static void report(struct balloon *balloon, const struct virtq_chain *chain)
 
 		if (from >= to)
 			continue;
-		if (madvise((void *)from, to - from, MADV_REMOVE) && errno == EINVAL)
-			madvise((void *)from, to - from, MADV_DONTNEED);
+		mem_release(&balloon->vm->mem, (void *)from, to - from);
 		balloon->reported += to - from;
 	}
 }

@@ -292,7 +292,7 @@ static int make_machine(struct machine *machine, struct why *why)
 	struct vm *vm = &machine->vm;
 
 	vm->hv = hv_open(why);
-	if (!vm->hv || mem_init(&vm->mem, vm->config->memory, why) ||
+	if (!vm->hv || mem_init(&vm->mem, vm->config->memory, false, why) ||
 	    mem_attach(&vm->mem, vm->hv, why) || boot_open(&machine->boot, vm, why) ||
 	    make_parts(vm, why) || make_cpus(machine, why))
 		return -1;

@@ -93,9 +93,9 @@ static void lists_check(struct vmx_checked *c)
 
 static bool has_error_code(u32 vector)
 {
-	return 1u << (vector & 31) & (1u << BV_EXC_DF | 1u << BV_EXC_TS | 1u << BV_EXC_NP |
-				      1u << BV_EXC_SS | 1u << BV_EXC_GP | 1u << BV_EXC_PF |
-				      1u << BV_EXC_AC);
+	return 1u << (vector & 31) &
+	       (1u << BV_EXC_DF | 1u << BV_EXC_TS | 1u << BV_EXC_NP | 1u << BV_EXC_SS |
+		1u << BV_EXC_GP | 1u << BV_EXC_PF | 1u << BV_EXC_AC);
 }
 
 static void event_check(struct vmx_checked *c)

@@ -193,6 +193,7 @@ void vmx_pull(struct bv_vcpu *vcpu, u32 groups)
 		bv_host_pin();
 		vmx_make_current(own);
 		pull_vmcs(vcpu, groups);
+		vmx_release(own);
 		bv_host_unpin();
 	}
 	if (groups & BV_ST_DR) {

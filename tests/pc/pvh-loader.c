@@ -12,12 +12,14 @@ typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-#define MODULES_TO 0x18000000u /* above what a kernel occupies; the machine has more memory than that */
+#define MODULES_TO \
+	0x18000000u /* above what a kernel occupies; the machine has more memory than that */
 #define NOTE_PHYS32_ENTRY 18
 #define RAM_ENTRIES 32
 
 struct multiboot_info {
-	u32 flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length, mmap_addr;
+	u32 flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4],
+		mmap_length, mmap_addr;
 };
 
 struct multiboot_module {
@@ -122,7 +124,8 @@ static void ranges_keep(const struct multiboot_info *boot)
 	while (at < end && info.memmap_entries < RAM_ENTRIES) {
 		const struct multiboot_range *range = (const void *)at;
 
-		ranges[info.memmap_entries++] = (struct start_range){ range->address, range->bytes, range->type, 0 };
+		ranges[info.memmap_entries++] =
+			(struct start_range){ range->address, range->bytes, range->type, 0 };
 		at += range->size + 4;
 	}
 	info.memmap_paddr = (u32)ranges;
@@ -148,10 +151,12 @@ static u32 elf_load(u32 file)
 	u32 entry = 0;
 
 	for (u32 i = 0; i < elf->phnum; i++) {
-		const struct elf_segment *segment = (const void *)(file + (u32)elf->phoff + i * elf->phentsize);
+		const struct elf_segment *segment =
+			(const void *)(file + (u32)elf->phoff + i * elf->phentsize);
 
 		if (segment->type == 4)
-			entry = entry ? entry : note_entry(file + (u32)segment->offset, segment->filesz);
+			entry = entry ? entry :
+					note_entry(file + (u32)segment->offset, segment->filesz);
 		if (segment->type != 1)
 			continue;
 		move(segment->paddr, file + (u32)segment->offset, segment->filesz);

@@ -389,8 +389,11 @@ static void cpuid_give(int cpu, unsigned int index)
 	for (unsigned int i = 0; i < list->nent; i++) {
 		struct kvm_cpuid_entry2 *leaf = &list->entries[i];
 
-		if (leaf->function == 1)
+		if (leaf->function == 1) {
 			leaf->ebx = (leaf->ebx & 0xffff) | index << 24 | options.cpus << 16;
+			/* KVM_CAP_TSC_DEADLINE_TIMER says so, not this list. */
+			leaf->ecx |= 1u << 24;
+		}
 		if (leaf->function == 0xb)
 			leaf->edx = index;
 	}
