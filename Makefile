@@ -201,11 +201,11 @@ fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
 
 # --- bv: the command line (cli/) with the machine (vmm/) ----------------------------------------
 
-BV_FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong -I. \
-	-MMD -MP $(WARN)
+BV_FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong \
+	-I. -MMD -MP $(WARN)
 BV_LIBS := -luring -lslirp -lseccomp -lzstd -ljansson -lpthread
 VMM_SOURCES := $(call find_c,vmm)
-CLI_SOURCES := $(call find_c,cli)
+CLI_SOURCES := $(if $(wildcard cli),$(call find_c,cli))
 VMM_OBJECTS := $(VMM_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
 CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
 

@@ -154,7 +154,7 @@ static off_t last_lines(int fd, long lines)
 		if (pread(fd, data, want, at - want) != (ssize_t)want)
 			return 0;
 		for (size_t i = want; i-- > 0;)
-			if (data[i] == '\n' && at - (off_t)(want - i) != end - 1 && !lines--)
+			if (data[i] == '\n' && at - (off_t)(want - i) != end - 1 && !--lines)
 				return at - (want - i) + 1;
 		at -= want;
 		if (end - at > (64 << 20))

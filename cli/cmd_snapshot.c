@@ -165,7 +165,7 @@ static int take_alive(struct taking *taking, struct bv_error *error)
 static int write_info(struct taking *taking, bool alive, struct bv_error *error)
 {
 	const char *note = bv_call_option(taking->call, "note");
-	json_t *info = json_pack("{s:f, s:b, s:s}", "taken", (double)time(NULL), "running", alive,
+	json_t *info = json_pack("{s:f, s:b, s:s}", "taken", bv_wall_clock(), "running", alive,
 				 "note", note ?: "");
 	char *text = info ? json_dumps(info, JSON_INDENT(2)) : NULL;
 	int status = -1;

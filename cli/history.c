@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 
 #include "cli/history.h"
 #include "cli/out.h"
@@ -15,14 +14,6 @@
 static struct bv_path history_path(const struct bv_vm *vm)
 {
 	return bv_vm_file(vm, "history");
-}
-
-static double wall_clock(void)
-{
-	struct timeval now;
-
-	gettimeofday(&now, NULL);
-	return now.tv_sec + now.tv_usec / 1e6;
 }
 
 void bv_boot_id(char id[static 40])
@@ -41,7 +32,7 @@ int bv_history_add(const struct bv_vm *vm, json_t *event, struct bv_error *error
 	char *text = NULL, *line = NULL;
 	int status = -1, size = -1;
 
-	if (event && !json_object_set_new(event, "time", json_real(wall_clock())))
+	if (event && !json_object_set_new(event, "time", json_real(bv_wall_clock())))
 		text = json_dumps(event,
 				  JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
 	if (text)

@@ -187,6 +187,14 @@ double bv_now(void)
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 
+double bv_wall_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
 void bv_progress_begin(struct bv_progress *progress, const struct bv_call *call, const char *what)
 {
 	*progress = (struct bv_progress){ .what = what, .percent = 101, .began = bv_now() };

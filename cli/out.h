@@ -53,5 +53,6 @@ void bv_progress_end(struct bv_progress *progress);
 void bv_progress_bytes(void *context, uint64_t done, uint64_t total);
 
 double bv_now(void); /* seconds, of a clock that never jumps */
+double bv_wall_clock(void); /* seconds since 1970 */
 
 #endif

@@ -75,6 +75,11 @@ static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
 		vcpu->mp_state = BV_MP_RUNNABLE;
 	if (bv_vcpu_take_request(vcpu, BV_REQ_RELOAD))
 		wishes_reload(vcpu);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_SOFT_IRQ)) {
+		bv_host_rwsem_read(&vcpu->vm->mem_lock);
+		bv_event_soft_prepare(vcpu);
+		bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	}
 	if (bv_vcpu_take_request(vcpu, BV_REQ_PV) && vcpu->vm->pv && vcpu->vm->pv->refresh) {
 		bv_host_rwsem_read(&vcpu->vm->mem_lock);
 		vcpu->vm->pv->refresh(vcpu);
@@ -203,9 +208,10 @@ void bv_vcpu_run(struct bv_vcpu *vcpu, struct bv_run *run)
 
 void bv_vcpu_kick(struct bv_vcpu *vcpu)
 {
-	bv_host_vcpu_wake(vcpu);
-	if (__atomic_load_n(&vcpu->guest_mode, __ATOMIC_SEQ_CST) == BV_IN_GUEST &&
-	    !bv_host_vcpu_is_current(vcpu))
+	/* From the guest it comes to look at its requests before it can sleep. */
+	if (__atomic_load_n(&vcpu->guest_mode, __ATOMIC_SEQ_CST) != BV_IN_GUEST)
+		bv_host_vcpu_wake(vcpu);
+	else if (!bv_host_vcpu_is_current(vcpu))
 		bv_host_vcpu_interrupt(vcpu);
 }
 

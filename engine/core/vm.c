@@ -262,6 +262,18 @@ bool bv_vm_dead(const struct bv_vm *vm)
 	return __atomic_load_n(&vm->dead, __ATOMIC_ACQUIRE);
 }
 
+int bv_vm_ports_direct(struct bv_vm *vm, u16 first, u32 count)
+{
+	if (!bv_vendor->ports_direct)
+		return bv_refuse(&vm->why, BV_EOPNOTSUPP, "ports without exits: not with %s",
+				 bv_vendor->name);
+	if (first + count > 0x10000 || vm->vcpu_count)
+		return bv_refuse(&vm->why, BV_EINVAL,
+				 "ports %#x+%u without exits: past the last port, or too late",
+				 first, count);
+	return bv_vendor->ports_direct(vm, first, count);
+}
+
 struct bv_vcpu *bv_vm_vcpu(struct bv_vm *vm, unsigned int index)
 {
 	return index < BV_MAX_VCPUS ? __atomic_load_n(&vm->vcpu[index], __ATOMIC_ACQUIRE) : NULL;

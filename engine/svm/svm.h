@@ -31,6 +31,7 @@ struct svm_vcpu {
 
 struct svm_vm {
 	u8 *msrpm; /* NULL: the common one */
+	u8 *iopm; /* the same */
 };
 
 extern struct svm_globals {

@@ -194,17 +194,29 @@ static void svm_vmrun_with_extras(struct bv_vcpu *vcpu, struct svm_vmcb *vmcb, u
 		svm_debug_store(vcpu);
 }
 
+/*
+ * The entry was made in an interrupt shadow, and the instruction in it has not been executed: the
+ * shadow holds. The hardware says so, but one emulator of AMD-V forgets it. A #DB that left RIP
+ * where it was came after an instruction.
+ */
+static void svm_shadow_keep(struct svm_vmcb *vmcb, u64 entry_rip)
+{
+	if (vmcb->rip == entry_rip && vmcb->exit_code != VMEXIT_EXCEPTION_DE + BV_EXC_DB)
+		vmcb->int_state |= 1;
+}
+
 void svm_enter(struct bv_vcpu *vcpu)
 {
 	struct svm_vcpu *own = svm_of(vcpu);
 	struct svm_vmcb *vmcb = own->vmcb;
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
-	u64 host_pa = cpu->host_pa;
+	u64 host_pa = cpu->host_pa, rip = vcpu->gprs.rip;
+	bool shadow = vmcb->int_state & 1;
 
 	svm_asid_prepare(vcpu, own, cpu);
 	vmcb->rax = vcpu->gprs.gpr[BV_RAX];
 	vmcb->rsp = vcpu->gprs.gpr[BV_RSP];
-	vmcb->rip = vcpu->gprs.rip;
+	vmcb->rip = rip;
 	vmcb->rflags = vcpu->gprs.rflags;
 	vmcb->int_ctl = (vmcb->int_ctl & ~SVM_V_TPR) | vcpu->cr8;
 	svm_xcr0_enter(vcpu);
@@ -213,6 +225,8 @@ void svm_enter(struct bv_vcpu *vcpu)
 	else
 		svm_vmrun(&vcpu->gprs, own->vmcb_pa, host_pa);
 	svm_xcr0_leave(vcpu);
+	if (bv_unlikely(shadow))
+		svm_shadow_keep(vmcb, rip);
 	vcpu->gprs.gpr[BV_RAX] = vmcb->rax;
 	vcpu->gprs.gpr[BV_RSP] = vmcb->rsp;
 	vcpu->gprs.rip = vmcb->rip;

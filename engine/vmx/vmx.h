@@ -78,7 +78,6 @@ struct vmx_vcpu {
 	bool entered; /* since it was loaded */
 	u16 host_ldt, host_ds, host_es, host_fs, host_gs;
 	u64 host_fs_base;
-	bool rolled_back; /* a software interrupt was injected with RIP one byte before */
 };
 
 struct vmx_vm {

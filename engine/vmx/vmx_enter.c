@@ -162,12 +162,8 @@ static void event_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 	vmx_write(VMCS_ENTRY_EVENT, own->event);
 	if (own->event & VMX_EVENT_HAS_ERROR)
 		vmx_write(VMCS_ENTRY_ERROR, own->event_error);
-	/* The instruction has been passed, but its length must not be 0: RIP goes back by one. */
-	own->rolled_back = type == VMX_EVENT_SOFT_IRQ;
-	if (own->rolled_back) {
-		vmx_write(VMCS_ENTRY_LENGTH, 1);
-		vcpu->gprs.rip--;
-	}
+	if (type == VMX_EVENT_SOFT_IRQ)
+		vmx_write(VMCS_ENTRY_LENGTH, (vcpu->soft_next_rip - vcpu->gprs.rip) & 0xf);
 	/* What is delivered ends the blocking of what it was blocked by. */
 	own->blocking &= ~(VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS);
 }
