@@ -496,7 +496,7 @@ static void *cpu_thread(void *argument)
 static void machine_make(void)
 {
 	struct kvm_userspace_memory_region region = { 0 };
-	struct kvm_pit_config pit = { 0 };
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
 	kvm = open("/dev/kvm", O_RDWR);
 	if (kvm < 0)
