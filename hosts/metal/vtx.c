@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What VT-x asks of the bare machine (bv/host.h): calls of other CPUs, CR4, and tables after exits. */
+/* What VT-x asks of the bare machine (bv/host.h): calls of other CPUs, CR4, tables after exits. */
 #include "hosts/metal/metal.h"
 
 /* Code of ours is not preempted. */
