@@ -76,7 +76,15 @@ struct bv_code_memo {
 };
 
 /* A request that user space must answer before the instruction can finish. */
-enum bv_io_wait { BV_WAIT_NOTHING, BV_WAIT_PORT_IN, BV_WAIT_EMULATOR, BV_WAIT_MSR_READ, BV_WAIT_MSR_WRITE, BV_WAIT_HYPERCALL };
+enum bv_io_wait {
+	BV_WAIT_NOTHING,
+	BV_WAIT_PORT_IN,
+	BV_WAIT_MMIO_READ, /* by one plain move */
+	BV_WAIT_EMULATOR,
+	BV_WAIT_MSR_READ,
+	BV_WAIT_MSR_WRITE,
+	BV_WAIT_HYPERCALL,
+};
 
 enum bv_guest_mode { BV_OUTSIDE_GUEST, BV_IN_GUEST };
 
@@ -122,6 +130,7 @@ struct bv_vcpu {
 		u64 rip; /* of the instruction: if it has changed, nobody waits any more */
 		u8 length;
 		u8 bytes;
+		struct bv_mmio mmio;
 	} wait;
 	struct bv_run *run; /* while in bv_vcpu_run */
 	struct bv_wishes wishes; /* what the vendor was told */
