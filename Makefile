@@ -37,7 +37,8 @@ UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZERS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
-LONG_TESTS := $(addprefix tests/system/,data demo fuzz-ioctl guests host life linux-login other-guests state)
+LONG_TESTS := $(addprefix tests/system/,data demo fuzz-ioctl guests host life linux-login \
+	other-guests state)
 SHORT_TESTS := $(filter-out $(LONG_TESTS),$(SYSTEM_TESTS))
 
 # The newest Debian headers of each kernel line that we build for, whatever kernel runs here.
@@ -85,6 +86,62 @@ install: module ## installs bivisor.ko for the kernel that runs now
 		$(DESTDIR)/lib/modules/$(RUNNING)/updates/bivisor.ko
 	$(if $(DESTDIR),,depmod)
 
+# --- the hypervisor ----------------------------------------------------------------------------
+
+# Code at a fixed address in the upper half, without floating point; linked twice, the second time
+# with its own table of symbols. What a loader takes is a 32-bit ELF file around it.
+METAL := $(BUILD)/hypervisor
+METAL_SOURCES := $(call find_c,engine fronts/xen hosts/metal)
+METAL_OBJECTS := $(METAL_SOURCES:%.c=$(METAL)/obj/%.o) $(METAL)/obj/hosts/metal/entry.o \
+	$(METAL)/obj/hosts/metal/vectors.o
+METAL_FLAGS := $(FLAGS) -O2 -ffreestanding -fno-omit-frame-pointer -mno-red-zone -mgeneral-regs-only \
+	-fpie -include hosts/metal/hidden.h -fno-stack-protector -fno-asynchronous-unwind-tables \
+	-fcf-protection=none -Wframe-larger-than=2048
+METAL_MAX_BYTES := 524288
+
+.PHONY: hypervisor
+hypervisor: packages ## builds the hypervisor, build/hypervisor/bivisor
+	@$(MAKE) --no-print-directory $(METAL)/bivisor
+
+$(METAL)/obj/%.o: %.c Makefile | $(BUILD)/packages
+	@mkdir -p $(@D)
+	@echo "  CC [metal] $<"
+	$(Q)gcc $(METAL_FLAGS) -c -o $@ $<
+
+$(METAL)/obj/%.o: %.S Makefile | $(BUILD)/packages
+	@mkdir -p $(@D)
+	@echo "  AS [metal] $<"
+	$(Q)gcc -I. -MMD -MP -c -o $@ $<
+
+$(METAL)/%.lds: hosts/metal/%.lds hosts/metal/layout.h
+	@mkdir -p $(@D)
+	$(Q)gcc -E -P -x c -I. -o $@ $<
+
+$(METAL)/symbols-0.o: tools/symbols
+	@mkdir -p $(@D)
+	$(Q)tools/symbols | gcc -c -x assembler -o $@ -
+
+$(METAL)/image-0: $(METAL_OBJECTS) $(METAL)/metal.lds $(METAL)/symbols-0.o
+	$(Q)ld -nostdlib -static -z noexecstack -T $(METAL)/metal.lds -o $@ $(METAL_OBJECTS) $(METAL)/symbols-0.o
+
+$(METAL)/symbols.o: $(METAL)/image-0 tools/symbols
+	$(Q)tools/symbols $< | gcc -c -x assembler -o $@ -
+
+# With debug information: for gdb.
+$(METAL)/bivisor-syms: $(METAL)/image-0 $(METAL)/symbols.o
+	$(Q)ld -nostdlib -static -z noexecstack -T $(METAL)/metal.lds -o $@ $(METAL_OBJECTS) $(METAL)/symbols.o
+
+$(METAL)/bivisor: $(METAL)/bivisor-syms hosts/metal/image.S hosts/metal/layout.h $(METAL)/image.lds
+	@echo "  LD         $@"
+	$(Q)objcopy -O binary -R .bss $< $(METAL)/image.bin
+	$(Q)bss=$$(nm $< | awk '$$3 == "image_begin" { a = $$1 } $$3 == "image_end" { b = $$1 } \
+		END { print "0x" b " - 0x" a }')" - $$(stat -c %s $(METAL)/image.bin)"; \
+	gcc -m32 -I. -DIMAGE_FILE='"$(METAL)/image.bin"' -DIMAGE_BSS="($$bss)" -c -o $(METAL)/image.o \
+		hosts/metal/image.S
+	$(Q)ld -m elf_i386 -nostdlib -static -z noexecstack --no-warn-rwx-segments -T $(METAL)/image.lds -o $@ \
+		$(METAL)/image.o
+	@[ "$$(stat -c %s $@)" -le $(METAL_MAX_BYTES) ] || { echo "$@ is larger than $(METAL_MAX_BYTES) bytes"; exit 1; }
+
 # --- unit tests: engine, fronts and hosts/fake in user space -----------------------------------
 
 .PHONY: unit
@@ -99,10 +156,19 @@ $(BUILD)/unit/libbv.a: $(USER_SOURCES:%.c=$(BUILD)/unit/obj/%.o)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
+# The command line's parts, but for its main(): what a test does not use is not linked.
+CLI_PARTS := $(filter-out cli/main.c,$(call find_c,cli))
+$(BUILD)/unit/obj/cli/% $(BUILD)/unit/obj/tests/unit/cli_%: UNIT_FLAGS += -D_GNU_SOURCE
+$(BUILD)/fuzz/obj/cli/%: FUZZ_FLAGS += -D_GNU_SOURCE
+
+$(BUILD)/unit/libcli.a: $(CLI_PARTS:%.c=$(BUILD)/unit/obj/%.o)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
 $(UNIT_TESTS): $(BUILD)/unit/%: $(BUILD)/unit/obj/tests/unit/%.o \
-		$(BUILD)/unit/obj/tests/unit/test.o $(BUILD)/unit/libbv.a
+		$(BUILD)/unit/obj/tests/unit/test.o $(BUILD)/unit/libbv.a $(BUILD)/unit/libcli.a
 	@echo "  LD         $@"
-	$(Q)gcc $(UNIT_FLAGS) -o $@ $^
+	$(Q)gcc $(UNIT_FLAGS) -o $@ $^ -ljansson
 
 # --- fuzzers -----------------------------------------------------------------------------------
 
@@ -118,13 +184,52 @@ $(BUILD)/fuzz/libbv.a: $(USER_SOURCES:%.c=$(BUILD)/fuzz/obj/%.o)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
-$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libbv.a
+$(BUILD)/fuzz/libcli.a: $(CLI_PARTS:%.c=$(BUILD)/fuzz/obj/%.o)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libbv.a \
+		$(BUILD)/fuzz/libcli.a
 	@echo "  LD         $@"
-	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ -ljansson
 
 .PHONY: fuzz
 fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
 	@tests/run $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
+
+# --- bv: the command line (cli/) with the machine (vmm/) ----------------------------------------
+
+BV_FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong \
+	-I. -MMD -MP $(WARN)
+BV_LIBS := -luring -lslirp -lseccomp -lzstd -ljansson -lpthread
+VMM_SOURCES := $(call find_c,vmm)
+CLI_SOURCES := $(call find_c,cli)
+VMM_OBJECTS := $(VMM_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
+CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
+
+# The command line with a script for a machine: for tests of cli/ on any computer.
+SCRIPT_OBJECTS := $(filter-out %/cli/host.o,$(CLI_OBJECTS)) $(BUILD)/bv/obj/tests/cli/machine.o
+
+.PHONY: bv
+bv: packages $(BUILD)/bv/machine $(if $(CLI_SOURCES),$(BUILD)/bv/bv) ## builds the command bv
+
+$(BUILD)/bv/obj/%.o: %.c Makefile | $(BUILD)/packages
+	@mkdir -p $(@D)
+	@echo "  CC [bv]    $<"
+	$(Q)gcc $(BV_FLAGS) -c -o $@ $<
+
+$(BUILD)/bv/bv: $(CLI_OBJECTS) $(VMM_OBJECTS)
+	@echo "  LD         $@"
+	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
+
+$(BUILD)/bv/bv-script: $(SCRIPT_OBJECTS)
+	@echo "  LD         $@"
+	$(Q)gcc -pie -o $@ $^ -ljansson
+
+# The machine alone, described by options: for tests of the machine.
+$(BUILD)/bv/machine: $(BUILD)/bv/obj/tests/vmm/machine.o $(VMM_OBJECTS)
+	@echo "  LD         $@"
+	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
 
 # --- guests ------------------------------------------------------------------------------------
 
@@ -138,7 +243,8 @@ guests: packages ## builds the test guests
 run: module ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
 	@tests/pc/demo
 
-TESTS = tools/check-layers $(UNIT_TESTS) $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
+TESTS = tools/check-style tools/check-layers $(UNIT_TESTS) \
+	$(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 .PHONY: test
 test: all ## the tests of a change; the last line sums them up
@@ -176,4 +282,4 @@ clean: ## removes what was built; what was fetched stays in the cache
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
--include $(shell find $(BUILD)/unit $(BUILD)/fuzz -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/bv $(METAL) -name '*.d' 2>/dev/null)

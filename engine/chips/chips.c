@@ -53,7 +53,6 @@ static void chips_vcpu_reset(struct bv_vcpu *vcpu, bool init)
 	bv_lapic_reset(vcpu_lapic(vcpu), init);
 }
 
-
 /* ---- the VM's chips ---- */
 
 static void chips_free(struct bv_vm *vm)

@@ -138,8 +138,9 @@ static bool lapic_owns(const struct bv_lapic *lapic, u64 gpa)
 }
 
 /*
- * The page of an APIC that is off, or in x2APIC mode: nothing is there for this processor. User space must not see such accesses: it
- * has its door for messages at this address, which is for devices.
+ * The page of an APIC that is off, or in x2APIC mode: nothing is there for this processor. User
+ * space must not see such accesses: it has its door for messages at this address, which is for
+ * devices.
  */
 static bool lapic_hole(const struct bv_lapic *lapic, u64 gpa)
 {

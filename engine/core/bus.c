@@ -4,7 +4,8 @@
 
 #define BUS_MAX 1024
 
-static int bus_replace(struct bv_bus *bus, struct bv_bus_device *added, struct bv_bus_device *removed)
+static int bus_replace(struct bv_bus *bus, struct bv_bus_device *added,
+		       struct bv_bus_device *removed)
 {
 	struct bv_bus_device **table = bv_host_alloc((bus->count + 1) * sizeof(*table));
 	u32 to = 0;
@@ -34,9 +35,10 @@ int bv_bus_add(struct bv_vm *vm, enum bv_bus_kind kind, struct bv_bus_device *de
 	int error;
 
 	bv_host_rwsem_write(&vm->mem_lock);
-	error = bus->count < BUS_MAX ? bus_replace(bus, device, NULL) :
-				       bv_refuse(&vm->why, BV_ENOSPC, "no more than %u devices and ioeventfds on a bus",
-						 BUS_MAX);
+	error = bus->count < BUS_MAX ?
+			bus_replace(bus, device, NULL) :
+			bv_refuse(&vm->why, BV_ENOSPC,
+				  "no more than %u devices and ioeventfds on a bus", BUS_MAX);
 	bv_host_rwsem_write_done(&vm->mem_lock);
 	return error;
 }
@@ -60,10 +62,14 @@ static bool bus_hit(const struct bv_bus_device *device, u64 addr, u32 bytes)
 {
 	if (!device->bytes)
 		return addr == device->base;
-	return addr - device->base < device->bytes && bytes <= device->bytes - (addr - device->base);
+	return addr - device->base < device->bytes &&
+	       bytes <= device->bytes - (addr - device->base);
 }
 
-/* The first entry of the table that could have addr: ranges are short, so a few entries below the last base <= addr. */
+/*
+ * The first entry of the table that could have addr: ranges are short, so a few entries below the
+ * last base <= addr.
+ */
 static u32 bus_search(const struct bv_bus *bus, u64 addr)
 {
 	u32 low = 0, high = bus->count;
@@ -71,7 +77,9 @@ static u32 bus_search(const struct bv_bus *bus, u64 addr)
 	while (low < high) {
 		u32 middle = (low + high) / 2;
 
-		if (bus->device[middle]->base + (bus->device[middle]->bytes ? bus->device[middle]->bytes - 1 : 0) < addr)
+		if (bus->device[middle]->base +
+			    (bus->device[middle]->bytes ? bus->device[middle]->bytes - 1 : 0) <
+		    addr)
 			low = middle + 1;
 		else
 			high = middle;
@@ -92,11 +100,13 @@ static u32 bus_first(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr)
 	return memo->first;
 }
 
-enum bv_access_result bv_bus_read(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes, void *data)
+enum bv_access_result bv_bus_read(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes,
+				  void *data)
 {
 	const struct bv_bus *bus = &vcpu->vm->bus[kind];
 
-	for (u32 i = bus_first(vcpu, kind, addr); i < bus->count && bus->device[i]->base <= addr; i++) {
+	for (u32 i = bus_first(vcpu, kind, addr); i < bus->count && bus->device[i]->base <= addr;
+	     i++) {
 		struct bv_bus_device *device = bus->device[i];
 
 		if (bus_hit(device, addr, bytes) && device->ops->read &&
@@ -106,15 +116,18 @@ enum bv_access_result bv_bus_read(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u
 	return BV_ACCESS_NOT_MINE;
 }
 
-enum bv_access_result bv_bus_write(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes, const void *data)
+enum bv_access_result bv_bus_write(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes,
+				   const void *data)
 {
 	const struct bv_bus *bus = &vcpu->vm->bus[kind];
 
-	for (u32 i = bus_first(vcpu, kind, addr); i < bus->count && bus->device[i]->base <= addr; i++) {
+	for (u32 i = bus_first(vcpu, kind, addr); i < bus->count && bus->device[i]->base <= addr;
+	     i++) {
 		struct bv_bus_device *device = bus->device[i];
 
 		if (bus_hit(device, addr, bytes) && device->ops->write) {
-			enum bv_access_result result = device->ops->write(device, vcpu, addr, bytes, data);
+			enum bv_access_result result =
+				device->ops->write(device, vcpu, addr, bytes, data);
 
 			if (result != BV_ACCESS_NOT_MINE)
 				return result;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The emulator's view of a vCPU: its operations on memory, ports and registers, and what becomes of its results.
+ * The emulator's view of a vCPU: its operations on memory, ports and registers, and what becomes of
+ * its results.
  *
- * Device accesses go through the replay log (x86/ioreplay.h): a device of the engine answers at once, one of user space answers when the
- * vCPU is run again, and then the instruction is run again from its start. All of this runs under the VM's memory lock for reading.
+ * Device accesses go through the replay log (x86/ioreplay.h): a device of the engine answers at
+ * once, one of user space answers when the vCPU is run again, and then the instruction is run again
+ * from its start. All of this runs under the VM's memory lock for reading.
  */
 #include "core/vcpu.h"
 #include "x86/walk.h"
@@ -16,11 +18,13 @@ static struct bv_vcpu *vcpu_of(const struct bv_emul *emul)
 /* ---- linear to physical ---- */
 
 /*
- * Where the code is. Instructions that exit come from few pages, and finding their bytes anew costs more than all else about a quick
- * exit. So the walk that led to a page is remembered, with the value of each table entry that it read. If the registers and all these
- * entries are as they were, so is the result: nothing is taken for granted, the guest may change its tables at any time.
+ * Where the code is. Instructions that exit come from few pages, and finding their bytes anew costs
+ * more than all else about a quick exit. So the walk that led to a page is remembered, with the
+ * value of each table entry that it read. If the registers and all these entries are as they were,
+ * so is the result: nothing is taken for granted, the guest may change its tables at any time.
  */
-static void memo_note(struct bv_code_memo *memo, u64 host_addr, const void *entry, unsigned int bytes)
+static void memo_note(struct bv_code_memo *memo, u64 host_addr, const void *entry,
+		      unsigned int bytes)
 {
 	if (!memo->recording)
 		return;
@@ -38,11 +42,13 @@ static bool memo_holds(struct bv_vcpu *vcpu, u64 page, unsigned int cpl)
 	const struct bv_cpu_state *state = &vcpu->state;
 	u64 entry;
 
-	if (memo->page != page || memo->cr3 != state->cr3 || memo->cr0 != state->cr0 || memo->cr4 != state->cr4 ||
-	    memo->efer != state->efer || memo->cpl != cpl || memo->generation != vcpu->vm->regions.generation)
+	if (memo->page != page || memo->cr3 != state->cr3 || memo->cr0 != state->cr0 ||
+	    memo->cr4 != state->cr4 || memo->efer != state->efer || memo->cpl != cpl ||
+	    memo->generation != vcpu->vm->regions.generation)
 		return false;
 	for (unsigned int i = 0; i < memo->count; i++)
-		if (bv_host_read(vcpu->vm, memo->host_addr[i], &entry, 8) || entry != memo->entry[i])
+		if (bv_host_read(vcpu->vm, memo->host_addr[i], &entry, 8) ||
+		    entry != memo->entry[i])
 			return false;
 	return true;
 }
@@ -66,12 +72,13 @@ static void memo_begin(struct bv_vcpu *vcpu, u64 page, unsigned int cpl)
 static bool walk_read(void *owner, u64 gpa, void *entry, unsigned int bytes)
 {
 	struct bv_vcpu *vcpu = owner;
-	struct bv_region *region = bv_region_at(vcpu->vm, &vcpu->vm->regions, gpa, &vcpu->region_hint);
+	struct bv_region *region = bv_region_at(&vcpu->vm->regions, gpa, &vcpu->region_hint);
 	u64 host_addr;
 
 	if (bv_unlikely(!region))
 		return false;
-	host_addr = bv_region_host_addr(region, BV_GFN(gpa >> BV_PAGE_SHIFT)) + (gpa & ~BV_PAGE_MASK);
+	host_addr =
+		bv_region_host_addr(region, BV_GFN(gpa >> BV_PAGE_SHIFT)) + (gpa & ~BV_PAGE_MASK);
 	if (bv_host_read(vcpu->vm, host_addr, entry, bytes))
 		return false;
 	memo_note(&vcpu->code_memo, host_addr, entry, bytes);
@@ -177,7 +184,8 @@ static enum bv_emul_rc emul_translate(struct bv_emul *emul, u64 linear, u32 acce
 
 /* ---- memory ---- */
 
-static enum bv_emul_rc emul_fetch(struct bv_emul *emul, u64 linear, void *buffer, unsigned int size, unsigned int *got)
+static enum bv_emul_rc emul_fetch(struct bv_emul *emul, u64 linear, void *buffer, unsigned int size,
+				  unsigned int *got)
 {
 	struct bv_vcpu *vcpu = vcpu_of(emul);
 	unsigned int room = BV_PAGE_SIZE - (linear & ~BV_PAGE_MASK);
@@ -188,11 +196,13 @@ static enum bv_emul_rc emul_fetch(struct bv_emul *emul, u64 linear, void *buffer
 	rc = emul_translate(emul, linear, BV_ACCESS_FETCH, &gpa);
 	if (rc != BV_EMUL_DONE)
 		return rc;
-	return bv_mem_read_locked(vcpu->vm, vcpu, gpa, buffer, *got) ? BV_EMUL_UNHANDLED : BV_EMUL_DONE;
+	return bv_mem_read_locked(vcpu->vm, vcpu, gpa, buffer, *got) ? BV_EMUL_UNHANDLED :
+								       BV_EMUL_DONE;
 }
 
 /* What user space must do for the pending entry of the log. */
-static enum bv_emul_rc wait_mmio(struct bv_vcpu *vcpu, u64 gpa, const void *data, unsigned int size, bool write)
+static enum bv_emul_rc wait_mmio(struct bv_vcpu *vcpu, u64 gpa, const void *data, unsigned int size,
+				 bool write)
 {
 	struct bv_run *run = vcpu->run;
 
@@ -206,12 +216,14 @@ static enum bv_emul_rc wait_mmio(struct bv_vcpu *vcpu, u64 gpa, const void *data
 }
 
 /* One access to a device: at most 8 bytes, in one page. */
-static enum bv_emul_rc device_access(struct bv_vcpu *vcpu, u64 gpa, void *data, unsigned int size, bool write)
+static enum bv_emul_rc device_access(struct bv_vcpu *vcpu, u64 gpa, void *data, unsigned int size,
+				     bool write)
 {
 	const struct bv_intc_ops *intc = vcpu->vm->intc;
 	enum bv_access_result result = BV_ACCESS_NOT_MINE;
 
-	switch (bv_ioreplay_access(&vcpu->replay, write ? BV_IO_MMIO_WRITE : BV_IO_MMIO_READ, gpa, size, 1, data)) {
+	switch (bv_ioreplay_access(&vcpu->replay, write ? BV_IO_MMIO_WRITE : BV_IO_MMIO_READ, gpa,
+				   size, 1, data)) {
 	case BV_IOREPLAY_DONE:
 		return BV_EMUL_DONE;
 	case BV_IOREPLAY_FULL:
@@ -221,7 +233,8 @@ static enum bv_emul_rc device_access(struct bv_vcpu *vcpu, u64 gpa, void *data, 
 	}
 	vcpu->counter[BV_COUNT_MMIO]++;
 	if (intc)
-		result = write ? intc->mmio_write(vcpu, gpa, size, data) : intc->mmio_read(vcpu, gpa, size, data);
+		result = write ? intc->mmio_write(vcpu, gpa, size, data) :
+				 intc->mmio_read(vcpu, gpa, size, data);
 	if (result == BV_ACCESS_NOT_MINE)
 		result = write ? bv_bus_write(vcpu, BV_BUS_MMIO, gpa, size, data) :
 				 bv_bus_read(vcpu, BV_BUS_MMIO, gpa, size, data);
@@ -231,7 +244,8 @@ static enum bv_emul_rc device_access(struct bv_vcpu *vcpu, u64 gpa, void *data, 
 	return BV_EMUL_DONE;
 }
 
-static enum bv_emul_rc device_run(struct bv_vcpu *vcpu, u64 gpa, u8 *data, unsigned int size, bool write)
+static enum bv_emul_rc device_run(struct bv_vcpu *vcpu, u64 gpa, u8 *data, unsigned int size,
+				  bool write)
 {
 	for (unsigned int part; size; gpa += part, data += part, size -= part) {
 		enum bv_emul_rc rc;
@@ -248,7 +262,7 @@ static enum bv_emul_rc read_part(struct bv_vcpu *vcpu, u64 gpa, u8 *data, unsign
 {
 	if (!bv_mem_read_locked(vcpu->vm, vcpu, gpa, data, size))
 		return BV_EMUL_DONE;
-	if (bv_region_find(vcpu->vm, BV_GFN(gpa >> BV_PAGE_SHIFT), &vcpu->region_hint))
+	if (bv_region_find(&vcpu->vm->regions, BV_GFN(gpa >> BV_PAGE_SHIFT), &vcpu->region_hint))
 		return BV_EMUL_UNHANDLED; /* memory that the host has lost */
 	return device_run(vcpu, gpa, data, size, false);
 }
@@ -261,13 +275,17 @@ static enum bv_emul_rc write_part(struct bv_vcpu *vcpu, u64 gpa, u8 *data, unsig
 	return device_run(vcpu, gpa, data, size, true);
 }
 
-/* The physical addresses of the one or two pages of an access; both are found before anything is touched. */
+/*
+ * The physical addresses of the one or two pages of an access; both are found before anything is
+ * touched.
+ */
 struct span {
 	u64 gpa[2];
 	unsigned int size[2];
 };
 
-static enum bv_emul_rc span_translate(struct bv_emul *emul, u64 linear, unsigned int size, u32 access, struct span *span)
+static enum bv_emul_rc span_translate(struct bv_emul *emul, u64 linear, unsigned int size,
+				      u32 access, struct span *span)
 {
 	struct bv_vcpu *vcpu = vcpu_of(emul);
 	unsigned int room = BV_PAGE_SIZE - (linear & ~BV_PAGE_MASK);
@@ -275,8 +293,8 @@ static enum bv_emul_rc span_translate(struct bv_emul *emul, u64 linear, unsigned
 
 	span->size[0] = size < room ? size : room;
 	span->size[1] = size - span->size[0];
-	if (emul->one_access && vcpu->one_gpa != ~0ull && !span->size[1] && !(access & BV_ACCESS_IMPLICIT) &&
-	    !((vcpu->one_gpa ^ linear) & ~BV_PAGE_MASK))
+	if (emul->one_access && vcpu->one_gpa != ~0ull && !span->size[1] &&
+	    !(access & BV_ACCESS_IMPLICIT) && !((vcpu->one_gpa ^ linear) & ~BV_PAGE_MASK))
 		span->gpa[0] = vcpu->one_gpa;
 	else
 		rc = emul_translate(emul, linear, access, &span->gpa[0]);
@@ -285,7 +303,8 @@ static enum bv_emul_rc span_translate(struct bv_emul *emul, u64 linear, unsigned
 	return rc;
 }
 
-static enum bv_emul_rc emul_read(struct bv_emul *emul, u64 linear, void *buffer, unsigned int size, unsigned int access)
+static enum bv_emul_rc emul_read(struct bv_emul *emul, u64 linear, void *buffer, unsigned int size,
+				 unsigned int access)
 {
 	struct bv_vcpu *vcpu = vcpu_of(emul);
 	struct span span;
@@ -298,8 +317,8 @@ static enum bv_emul_rc emul_read(struct bv_emul *emul, u64 linear, void *buffer,
 	return rc;
 }
 
-static enum bv_emul_rc emul_write(struct bv_emul *emul, u64 linear, const void *buffer, unsigned int size,
-				  unsigned int access)
+static enum bv_emul_rc emul_write(struct bv_emul *emul, u64 linear, const void *buffer,
+				  unsigned int size, unsigned int access)
 {
 	struct bv_vcpu *vcpu = vcpu_of(emul);
 	struct span span;
@@ -310,18 +329,22 @@ static enum bv_emul_rc emul_write(struct bv_emul *emul, u64 linear, const void *
 		return rc;
 	if (bv_likely(!span.size[1]))
 		return write_part(vcpu, span.gpa[0], (u8 *)buffer, span.size[0]);
-	/* A half that is a device's comes first: should it have to wait, the other must not have changed yet. */
-	first = bv_region_at(vcpu->vm, &vcpu->vm->regions, span.gpa[0], &vcpu->region_hint) ? 1 : 0;
+	/*
+	 * A half that is a device's comes first: should it have to wait, the other must not have
+	 * changed yet.
+	 */
+	first = bv_region_at(&vcpu->vm->regions, span.gpa[0], &vcpu->region_hint) ? 1 : 0;
 	for (unsigned int i = 0; i < 2 && rc == BV_EMUL_DONE; i++) {
 		unsigned int half = i ^ first;
 
-		rc = write_part(vcpu, span.gpa[half], (u8 *)buffer + (half ? span.size[0] : 0), span.size[half]);
+		rc = write_part(vcpu, span.gpa[half], (u8 *)buffer + (half ? span.size[0] : 0),
+				span.size[half]);
 	}
 	return rc;
 }
 
-static enum bv_emul_rc emul_cmpxchg(struct bv_emul *emul, u64 linear, const void *old, const void *new_value,
-				    unsigned int size)
+static enum bv_emul_rc emul_cmpxchg(struct bv_emul *emul, u64 linear, const void *old,
+				    const void *new_value, unsigned int size)
 {
 	struct bv_vcpu *vcpu = vcpu_of(emul);
 	u8 expected[16];
@@ -332,7 +355,8 @@ static enum bv_emul_rc emul_cmpxchg(struct bv_emul *emul, u64 linear, const void
 		return rc;
 	__builtin_memcpy(expected, old, size);
 	if (!span.size[1] && !(span.gpa[0] & (size - 1))) {
-		switch (bv_mem_cmpxchg_locked(vcpu->vm, vcpu, span.gpa[0], size, expected, new_value)) {
+		switch (bv_mem_cmpxchg_locked(vcpu->vm, vcpu, span.gpa[0], size, expected,
+					      new_value)) {
 		case 0:
 			return BV_EMUL_DONE;
 		case -BV_EAGAIN:
@@ -345,7 +369,8 @@ static enum bv_emul_rc emul_cmpxchg(struct bv_emul *emul, u64 linear, const void
 	return emul_write(emul, linear, new_value, size, BV_ACCESS_WRITE);
 }
 
-static enum bv_emul_rc emul_probe(struct bv_emul *emul, u64 linear, unsigned int size, unsigned int access, bool *ram)
+static enum bv_emul_rc emul_probe(struct bv_emul *emul, u64 linear, unsigned int size,
+				  unsigned int access, bool *ram)
 {
 	struct bv_vcpu *vcpu = vcpu_of(emul);
 	struct bv_region *region;
@@ -356,15 +381,16 @@ static enum bv_emul_rc emul_probe(struct bv_emul *emul, u64 linear, unsigned int
 	rc = emul_translate(emul, linear, access, &gpa);
 	if (rc != BV_EMUL_DONE)
 		return rc;
-	region = bv_region_find(vcpu->vm, BV_GFN(gpa >> BV_PAGE_SHIFT), &vcpu->region_hint);
+	region = bv_region_find(&vcpu->vm->regions, BV_GFN(gpa >> BV_PAGE_SHIFT),
+				&vcpu->region_hint);
 	*ram = region && !(access & BV_ACCESS_WRITE && region->spec.flags & BV_REGION_READONLY);
 	return BV_EMUL_DONE;
 }
 
 /* ---- ports ---- */
 
-static enum bv_emul_rc wait_port(struct bv_vcpu *vcpu, u16 port, unsigned int size, unsigned int count, const void *data,
-				 bool write)
+static enum bv_emul_rc wait_port(struct bv_vcpu *vcpu, u16 port, unsigned int size,
+				 unsigned int count, const void *data, bool write)
 {
 	struct bv_run *run = vcpu->run;
 
@@ -378,12 +404,13 @@ static enum bv_emul_rc wait_port(struct bv_vcpu *vcpu, u16 port, unsigned int si
 	return BV_EMUL_IO;
 }
 
-static enum bv_emul_rc port_access(struct bv_emul *emul, u16 port, unsigned int size, unsigned int count, void *data,
-				   bool write)
+static enum bv_emul_rc port_access(struct bv_emul *emul, u16 port, unsigned int size,
+				   unsigned int count, void *data, bool write)
 {
 	struct bv_vcpu *vcpu = vcpu_of(emul);
 
-	switch (bv_ioreplay_access(&vcpu->replay, write ? BV_IO_PORT_WRITE : BV_IO_PORT_READ, port, size, count, data)) {
+	switch (bv_ioreplay_access(&vcpu->replay, write ? BV_IO_PORT_WRITE : BV_IO_PORT_READ, port,
+				   size, count, data)) {
 	case BV_IOREPLAY_DONE:
 		return BV_EMUL_DONE;
 	case BV_IOREPLAY_FULL:
@@ -393,8 +420,9 @@ static enum bv_emul_rc port_access(struct bv_emul *emul, u16 port, unsigned int 
 	}
 	for (unsigned int i = 0; i < count; i++) {
 		u8 *item = (u8 *)data + i * size;
-		enum bv_access_result result = write ? bv_bus_write(vcpu, BV_BUS_PORT, port, size, item) :
-						       bv_bus_read(vcpu, BV_BUS_PORT, port, size, item);
+		enum bv_access_result result =
+			write ? bv_bus_write(vcpu, BV_BUS_PORT, port, size, item) :
+				bv_bus_read(vcpu, BV_BUS_PORT, port, size, item);
 
 		/* A device of the engine answers all items or none. */
 		if (result == BV_ACCESS_NOT_MINE)
@@ -404,13 +432,14 @@ static enum bv_emul_rc port_access(struct bv_emul *emul, u16 port, unsigned int 
 	return BV_EMUL_DONE;
 }
 
-static enum bv_emul_rc emul_port_in(struct bv_emul *emul, u16 port, unsigned int size, unsigned int count, void *buffer)
+static enum bv_emul_rc emul_port_in(struct bv_emul *emul, u16 port, unsigned int size,
+				    unsigned int count, void *buffer)
 {
 	return port_access(emul, port, size, count, buffer, false);
 }
 
-static enum bv_emul_rc emul_port_out(struct bv_emul *emul, u16 port, unsigned int size, unsigned int count,
-				     const void *buffer)
+static enum bv_emul_rc emul_port_out(struct bv_emul *emul, u16 port, unsigned int size,
+				     unsigned int count, const void *buffer)
 {
 	return port_access(emul, port, size, count, (void *)buffer, true);
 }
@@ -583,14 +612,15 @@ static enum bv_emul_rc emul_cpuid(struct bv_emul *emul, u32 regs[4])
 	return BV_EMUL_DONE;
 }
 
-static enum bv_emul_rc emul_vec_get(struct bv_emul *emul, unsigned int reg, void *buffer, unsigned int size)
+static enum bv_emul_rc emul_vec_get(struct bv_emul *emul, unsigned int reg, void *buffer,
+				    unsigned int size)
 {
 	bv_host_vector_get(vcpu_of(emul), reg, buffer, size);
 	return BV_EMUL_DONE;
 }
 
-static enum bv_emul_rc emul_vec_set(struct bv_emul *emul, unsigned int reg, const void *buffer, unsigned int size,
-				    bool zero_rest)
+static enum bv_emul_rc emul_vec_set(struct bv_emul *emul, unsigned int reg, const void *buffer,
+				    unsigned int size, bool zero_rest)
 {
 	u8 whole[32] = { 0 };
 
@@ -761,7 +791,8 @@ static enum bv_exit_next emul_unhandled(struct bv_vcpu *vcpu)
 	return bv_exit_internal(vcpu,
 				"vCPU %u: cannot emulate the instruction at %#llx (gpa %#llx): "
 				"%02x %02x %02x %02x %02x %02x %02x %02x",
-				vcpu->index, vcpu->gprs.rip, vcpu->one_gpa, b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]);
+				vcpu->index, vcpu->gprs.rip, vcpu->one_gpa, b[0], b[1], b[2], b[3],
+				b[4], b[5], b[6], b[7]);
 }
 
 static enum bv_exit_next emul_finish(struct bv_vcpu *vcpu, enum bv_emul_rc rc)
@@ -811,8 +842,8 @@ enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa)
 /* ---- the quick way ---- */
 
 /*
- * Most device accesses are one plain MOV of a general register. The exit has told the address, and the hardware has checked segment and
- * page: the bytes are all that is missing.
+ * Most device accesses are one plain MOV of a general register. The exit has told the address, and
+ * the hardware has checked segment and page: the bytes are all that is missing.
  */
 static bool quick_decode(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
 {
@@ -824,7 +855,8 @@ static bool quick_decode(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
 	else
 		count = bv_code_read(vcpu, bytes, 15);
 	bv_vcpu_need(vcpu, BV_ST_CR | BV_ST_SEG(BV_SEG_CS));
-	return bv_insn_decode_again(&vcpu->quick_insn, &vcpu->quick_key, bytes, count, code_size(vcpu)) == BV_DECODE_OK &&
+	return bv_insn_decode_again(&vcpu->quick_insn, &vcpu->quick_key, bytes, count,
+				    code_size(vcpu)) == BV_DECODE_OK &&
 	       bv_insn_as_mmio(&vcpu->quick_insn, vcpu->gprs.gpr, mmio) &&
 	       (gpa & ~BV_PAGE_MASK) + mmio->size <= BV_PAGE_SIZE;
 }
@@ -892,9 +924,11 @@ static enum bv_exit_next emulator_finish(struct bv_vcpu *vcpu)
 	struct bv_io_entry *entry = bv_ioreplay_pending(&vcpu->replay);
 
 	if (entry && (entry->kind == BV_IO_PORT_READ || entry->kind == BV_IO_PORT_WRITE))
-		bv_ioreplay_answer(&vcpu->replay, entry->kind == BV_IO_PORT_READ ? vcpu->io_page : NULL);
+		bv_ioreplay_answer(&vcpu->replay,
+				   entry->kind == BV_IO_PORT_READ ? vcpu->io_page : NULL);
 	else if (entry)
-		bv_ioreplay_answer(&vcpu->replay, entry->kind == BV_IO_MMIO_READ ? vcpu->run->mmio.data : NULL);
+		bv_ioreplay_answer(&vcpu->replay,
+				   entry->kind == BV_IO_MMIO_READ ? vcpu->run->mmio.data : NULL);
 	vcpu->exit.bytes_count = 0;
 	return bv_emulate(vcpu, vcpu->one_gpa);
 }

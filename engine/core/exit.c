@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * Exits: one table, one small function each. The table says what a handler needs; bv_exit_handle provides it.
+ * Exits: one table, one small function each. The table says what a handler needs; bv_exit_handle
+ * provides it.
  */
 #include "core/vcpu.h"
 #include "lib/format.h"
@@ -10,8 +11,8 @@ typedef enum bv_exit_next exit_handler(struct bv_vcpu *vcpu);
 /* ---- the length of the instruction that exited ---- */
 
 /*
- * Where the hardware does not tell it, a look at the bytes does: the instructions that exit by themselves have fixed opcodes, so that only
- * prefixes have to be passed over.
+ * Where the hardware does not tell it, a look at the bytes does: the instructions that exit by
+ * themselves have fixed opcodes, so that only prefixes have to be passed over.
  */
 struct opcode {
 	u8 count;
@@ -43,12 +44,33 @@ static unsigned int length_with_prefixes(struct bv_vcpu *vcpu, const struct opco
 	bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS));
 	while (at < count && is_prefix(bytes[at], vcpu->state.seg[BV_SEG_CS].attr & BV_SEG_L))
 		at++;
-	if (at + opcode->count > count || __builtin_memcmp(bytes + at, opcode->bytes, opcode->count))
+	if (at + opcode->count > count ||
+	    __builtin_memcmp(bytes + at, opcode->bytes, opcode->count))
 		return 0;
 	return at + opcode->count;
 }
 
-/* 0: the bytes are others by now, or gone: the guest changed them meanwhile, and is to execute what is there. */
+u16 bv_exit_opcode(struct bv_vcpu *vcpu, unsigned int *length, u8 *next)
+{
+	u8 bytes[17] = { 0 };
+	unsigned int count = bv_code_read(vcpu, bytes, 15), at = 0;
+	u16 opcode;
+
+	bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS));
+	while (at < count && is_prefix(bytes[at], vcpu->state.seg[BV_SEG_CS].attr & BV_SEG_L))
+		at++;
+	opcode = bytes[at++];
+	if (opcode == 0x0f)
+		opcode = opcode << 8 | bytes[at++];
+	*length = at;
+	*next = bytes[at];
+	return count ? opcode : 0;
+}
+
+/*
+ * 0: the bytes are others by now, or gone: the guest changed them meanwhile, and is to execute what
+ * is there.
+ */
 static unsigned int known_length(struct bv_vcpu *vcpu, const struct opcode *opcode)
 {
 	u8 bytes[3];
@@ -83,7 +105,10 @@ unsigned int bv_exit_msr_length(struct bv_vcpu *vcpu, bool write)
 	return known_length(vcpu, write ? &wrmsr_opcode : &rdmsr_opcode);
 }
 
-/* A debugger's step sets TF in the flags only while the guest runs: it is told apart from the guest's own at once. */
+/*
+ * A debugger's step sets TF in the flags only while the guest runs: it is told apart from the
+ * guest's own at once.
+ */
 void bv_exit_stepped(struct bv_vcpu *vcpu)
 {
 	if (vcpu->debug.single_step) {
@@ -93,17 +118,22 @@ void bv_exit_stepped(struct bv_vcpu *vcpu)
 	bv_event_raise(vcpu, BV_EXC_DB, false, 0, BV_DR6_BS);
 }
 
-void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length)
+u64 bv_exit_rip_after(struct bv_vcpu *vcpu, unsigned int length)
 {
-	u64 rip = vcpu->gprs.rip;
+	u64 rip = vcpu->gprs.rip, next = rip + length;
 
-	vcpu->gprs.rip = rip + length;
 	/* Outside of 64-bit code RIP has 32 bits. */
-	if (bv_unlikely((rip ^ vcpu->gprs.rip) >> 32)) {
+	if (bv_unlikely((rip ^ next) >> 32)) {
 		bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS));
 		if (!(vcpu->state.seg[BV_SEG_CS].attr & BV_SEG_L))
-			vcpu->gprs.rip = (u32)vcpu->gprs.rip;
+			next = (u32)next;
 	}
+	return next;
+}
+
+void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length)
+{
+	vcpu->gprs.rip = bv_exit_rip_after(vcpu, length);
 	vcpu->gprs.rflags &= ~BV_RFLAGS_RF;
 	bv_vendor->shadow_set(vcpu, 0);
 	/* A single step over an instruction that we carried out ends here. */
@@ -201,13 +231,18 @@ static enum bv_exit_next exit_hypercall(struct bv_vcpu *vcpu)
 	return length ? hypercall(vcpu, length) : BV_NEXT_GUEST;
 }
 
-/* #UD: the guest's own, unless it comes from a hypercall of a guest that was built for, or came from, the other vendor. */
+/*
+ * #UD: the guest's own, unless it comes from a hypercall of a guest that was built for, or came
+ * from, the other vendor.
+ */
 static enum bv_exit_next exit_undefined(struct bv_vcpu *vcpu)
 {
 	unsigned int length;
 
 	vcpu->exit.length = 0;
 	length = known_length(vcpu, &vmcall_opcode);
+	if (!length)
+		length = known_length(vcpu, &vmmcall_opcode);
 	if (length)
 		return hypercall(vcpu, length);
 	bv_event_ud(vcpu);
@@ -216,6 +251,11 @@ static enum bv_exit_next exit_undefined(struct bv_vcpu *vcpu)
 
 static enum bv_exit_next exit_irq_window(struct bv_vcpu *vcpu)
 {
+	if (bv_unlikely(bv_vendor->shadow_get(vcpu))) {
+		bv_host_rwsem_read(&vcpu->vm->mem_lock);
+		bv_event_shadow_step(vcpu);
+		bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	}
 	bv_vcpu_request(vcpu, BV_REQ_EVENT);
 	return BV_NEXT_GUEST;
 }
@@ -231,7 +271,10 @@ static enum bv_exit_next exit_emulate(struct bv_vcpu *vcpu)
 	return bv_emulate(vcpu, ~0ull);
 }
 
-/* The first use of a debug register: from now on the hardware has the guest's, until it is found not to use them. */
+/*
+ * The first use of a debug register: from now on the hardware has the guest's, until it is found
+ * not to use them.
+ */
 static enum bv_exit_next exit_dr_access(struct bv_vcpu *vcpu)
 {
 	if (vcpu->debug.hard_breakpoints)
@@ -293,7 +336,10 @@ static enum bv_exit_next exit_pause(struct bv_vcpu *vcpu)
 	return BV_NEXT_GUEST;
 }
 
-/* Guest memory is the host's ordinary memory, kept coherent by the hardware: there is nothing to write back. */
+/*
+ * Guest memory is the host's ordinary memory, kept coherent by the hardware: there is nothing to
+ * write back.
+ */
 static enum bv_exit_next exit_cache(struct bv_vcpu *vcpu)
 {
 	unsigned int length = known_length(vcpu, &wbinvd_opcode);
@@ -327,8 +373,8 @@ enum bv_exit_next bv_exit_step_report(struct bv_vcpu *vcpu)
 }
 
 /*
- * #DB: the hardware has written DR6 already. A step of ours is kept from the guest; what a debugger asked for goes to it; the rest is the
- * guest's own.
+ * #DB: the hardware has written DR6 already. A step of ours is kept from the guest; what a debugger
+ * asked for goes to it; the rest is the guest's own.
  */
 static enum bv_exit_next exit_debug_exception(struct bv_vcpu *vcpu)
 {
@@ -368,8 +414,8 @@ static enum bv_exit_next exit_exception(struct bv_vcpu *vcpu)
 	default:
 		break;
 	}
-	bv_event_raise(vcpu, vcpu->exit.exception.vector, vcpu->exit.exception.has_error, vcpu->exit.exception.error,
-		       vcpu->exit.exception.address);
+	bv_event_raise(vcpu, vcpu->exit.exception.vector, vcpu->exit.exception.has_error,
+		       vcpu->exit.exception.error, vcpu->exit.exception.address);
 	return BV_NEXT_GUEST;
 }
 
@@ -393,8 +439,9 @@ static bool at_control_move(struct bv_vcpu *vcpu)
 }
 
 /*
- * One emulator of AMD-V ends the guest's run with this code where a processor raises #GP: at a MOV of reserved bits to CR3 or CR4. The
- * instruction is emulated then, with its #GP; if it was not the cause, the next entry fails without it.
+ * One emulator of AMD-V ends the guest's run with this code where a processor raises #GP: at a MOV
+ * of reserved bits to CR3 or CR4. The instruction is emulated then, with its #GP; if it was not the
+ * cause, the next entry fails without it.
  */
 static enum bv_exit_next exit_entry_failed(struct bv_vcpu *vcpu)
 {
@@ -402,15 +449,16 @@ static enum bv_exit_next exit_entry_failed(struct bv_vcpu *vcpu)
 		return bv_emulate(vcpu, ~0ull);
 	vcpu->run->reason = BV_RUN_ENTRY_FAILED;
 	vcpu->run->fail_code = vcpu->exit.raw.code;
-	bv_refuse(&vcpu->vm->why, BV_EIO, "vCPU %u: the processor refused its state at rip %#llx", vcpu->index,
-		  vcpu->gprs.rip);
+	bv_refuse(&vcpu->vm->why, BV_EIO, "vCPU %u: the processor refused its state at rip %#llx",
+		  vcpu->index, vcpu->gprs.rip);
 	return BV_NEXT_FRONT;
 }
 
 static enum bv_exit_next exit_unknown(struct bv_vcpu *vcpu)
 {
-	return bv_exit_internal(vcpu, "vCPU %u: exit %#llx (%#llx, %#llx) is not known", vcpu->index,
-				vcpu->exit.raw.code, vcpu->exit.raw.info1, vcpu->exit.raw.info2);
+	return bv_exit_internal(vcpu, "vCPU %u: exit %#llx (%#llx, %#llx) is not known",
+				vcpu->index, vcpu->exit.raw.code, vcpu->exit.raw.info1,
+				vcpu->exit.raw.info2);
 }
 
 enum bv_exit_next bv_exit_internal(struct bv_vcpu *vcpu, const char *format, ...)

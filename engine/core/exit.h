@@ -8,11 +8,22 @@
 
 #define BV_EXIT_ENUM(name, text) BV_EXIT_##name,
 #define BV_COUNT_ENUM(name, text) BV_COUNT_##name,
-enum bv_exit_kind { BV_EXITS(BV_EXIT_ENUM) BV_EXIT_KINDS };
+enum bv_exit_kind {
+	BV_EXITS(BV_EXIT_ENUM) BV_EXIT_KINDS
+};
 /* Exits come first in a vCPU's counters, then the rest. */
-enum bv_counter { BV_COUNT_BASE = BV_EXIT_KINDS - 1, BV_COUNTS(BV_COUNT_ENUM) BV_COUNTER_COUNT };
+enum bv_counter {
+	BV_COUNT_BASE = BV_EXIT_KINDS - 1,
+	BV_COUNTS(BV_COUNT_ENUM) BV_COUNTER_COUNT
+};
 
-enum bv_vectoring { BV_VECTORING_NONE, BV_VECTORING_IRQ, BV_VECTORING_NMI, BV_VECTORING_EXCEPTION };
+enum bv_vectoring {
+	BV_VECTORING_NONE,
+	BV_VECTORING_IRQ,
+	BV_VECTORING_NMI,
+	BV_VECTORING_EXCEPTION,
+	BV_VECTORING_SOFT_IRQ
+};
 
 struct bv_exit {
 	enum bv_exit_kind kind;
@@ -21,7 +32,10 @@ struct bv_exit {
 	/* The instruction's bytes, if the hardware told (count 0: fetch them). */
 	u8 bytes_count;
 	u8 bytes[15];
-	/* An event whose delivery was under way when the exit came, and which must be delivered again. */
+	/*
+	 * An event whose delivery was under way when the exit came, and which must be delivered
+	 * again.
+	 */
 	struct {
 		u8 kind; /* enum bv_vectoring */
 		u8 vector;

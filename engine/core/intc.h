@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * What the core asks of interrupt controllers that live in the engine. The core knows no chip: whoever brings local APICs
- * (engine/chips) gives the VM this table, and the core calls it through vm->intc. Without a table, interrupts come from
- * the front, one at a time (bv_vcpu_interrupt).
+ * What the core asks of interrupt controllers that live in the engine. The core knows no chip:
+ * whoever brings local APICs (engine/chips) gives the VM this table, and the core calls it through
+ * vm->intc. Without a table, interrupts come from the front, one at a time (bv_vcpu_interrupt).
  */
 #ifndef BV_CORE_INTC_H
 #define BV_CORE_INTC_H
@@ -28,31 +28,48 @@ struct bv_intc_ops {
 	void (*vm_fini)(struct bv_vm *vm);
 
 	/*
-	 * The vector that the CPU would take now were its interrupts on: the highest one requested that the processor priority
-	 * allows, or one that the 8259 offers; -1 none. No side effect. Owning vCPU.
+	 * The vector that the CPU would take now were its interrupts on: the highest one requested
+	 * that the processor priority allows, or one that the 8259 offers; -1 none. No side effect.
+	 * Owning vCPU.
 	 */
 	int (*pending)(struct bv_vcpu *vcpu);
-	/* The CPU takes an interrupt: acknowledges (IRR to ISR, or the 8259's INTA) and returns the vector; -1 if none is left. */
+	/*
+	 * The CPU takes an interrupt: acknowledges (IRR to ISR, or the 8259's INTA) and returns the
+	 * vector; -1 if none is left.
+	 */
 	int (*take)(struct bv_vcpu *vcpu);
-	/* Whether something waits that only a lower task priority would let through: then CR8 writes must be seen. */
+	/*
+	 * Whether something waits that only a lower task priority would let through: then CR8
+	 * writes must be seen.
+	 */
 	bool (*masked_by_tpr)(struct bv_vcpu *vcpu);
 	/*
-	 * Whether this CPU takes interrupts of an 8259 (LINT0 is ExtINT, or there is no local APIC in use): with an 8259 of user
-	 * space's, whether an interrupt given by bv_vcpu_interrupt is to be taken. any.
+	 * Whether this CPU takes interrupts of an 8259 (LINT0 is ExtINT, or there is no local APIC
+	 * in use): with an 8259 of user space's, whether an interrupt given by bv_vcpu_interrupt is
+	 * to be taken. any.
 	 */
 	bool (*takes_extint)(struct bv_vcpu *vcpu);
 	/* CR8: bits 7:4 of the task priority. */
 	u8 (*cr8_get)(struct bv_vcpu *vcpu);
 	void (*cr8_set)(struct bv_vcpu *vcpu, u8 cr8);
 
-	/* The APIC page: 1, 2, 4 or 8 bytes at gpa, if this vCPU's APIC is there and in xAPIC mode. */
+	/*
+	 * The APIC page: 1, 2, 4 or 8 bytes at gpa, if this vCPU's APIC is there and in xAPIC mode.
+	 */
 	enum bv_access_result (*mmio_read)(struct bv_vcpu *vcpu, u64 gpa, u32 bytes, void *data);
-	enum bv_access_result (*mmio_write)(struct bv_vcpu *vcpu, u64 gpa, u32 bytes, const void *data);
-	/* MSRs 0x800-0x8ff, APIC_BASE and TSC_DEADLINE. `host`: set by the front, for restoring state. */
+	enum bv_access_result (*mmio_write)(struct bv_vcpu *vcpu, u64 gpa, u32 bytes,
+					    const void *data);
+	/*
+	 * MSRs 0x800-0x8ff, APIC_BASE and TSC_DEADLINE. `host`: set by the front, for restoring
+	 * state.
+	 */
 	enum bv_access_result (*msr_read)(struct bv_vcpu *vcpu, u32 index, u64 *value, bool host);
 	enum bv_access_result (*msr_write)(struct bv_vcpu *vcpu, u32 index, u64 value, bool host);
 	u64 (*apic_base)(struct bv_vcpu *vcpu);
-	/* The guest's TSC changed against the host's: a deadline in TSC ticks has another host time now. */
+	/*
+	 * The guest's TSC changed against the host's: a deadline in TSC ticks has another host time
+	 * now.
+	 */
 	void (*tsc_changed)(struct bv_vcpu *vcpu);
 	/* Sends an IPI for the guest's hypercall (PV IPI): fixed or NMI, to an APIC ID. */
 	bool (*ipi)(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);

@@ -6,7 +6,7 @@ static struct bv_region *mem_region(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 
 {
 	u32 none = BV_MAX_REGIONS;
 
-	return bv_region_at(vm, &vm->regions, gpa, vcpu ? &vcpu->region_hint : &none);
+	return bv_region_at(&vm->regions, gpa, vcpu ? &vcpu->region_hint : &none);
 }
 
 static size_t mem_in_page(u64 gpa, size_t bytes)
@@ -28,14 +28,16 @@ int bv_mem_read_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, void *to
 		int error;
 
 		part = mem_in_page(gpa, bytes);
-		error = region ? bv_host_read(vm, mem_host_addr(region, gpa), to, part) : -BV_EFAULT;
+		error = region ? bv_host_read(vm, mem_host_addr(region, gpa), to, part) :
+				 -BV_EFAULT;
 		if (error)
 			return error;
 	}
 	return 0;
 }
 
-int bv_mem_write_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes)
+int bv_mem_write_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, const void *from,
+			size_t bytes)
 {
 	for (size_t part; bytes; gpa += part, from = (const u8 *)from + part, bytes -= part) {
 		struct bv_region *region = mem_region(vm, vcpu, gpa);
@@ -52,7 +54,8 @@ int bv_mem_write_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, const v
 	return 0;
 }
 
-int bv_mem_cmpxchg_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, u32 bytes, void *old, const void *new_value)
+int bv_mem_cmpxchg_locked(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 gpa, u32 bytes, void *old,
+			  const void *new_value)
 {
 	struct bv_region *region = mem_region(vm, vcpu, gpa);
 	int error;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * MSRs: one table, a row each. A row says where the value lives and which values are good; an MSR that has no row is asked of the
- * local APIC (0x800 to 0x8ff and its kin), then of the front (paravirtual ones), and is else unknown: #GP for the guest. None reaches the
- * hardware.
+ * MSRs: one table, a row each. A row says where the value lives and which values are good; an MSR
+ * that has no row is asked of the local APIC (0x800 to 0x8ff and its kin), then of the front
+ * (paravirtual ones), and is else unknown: #GP for the guest. None reaches the hardware.
  */
 #include "core/vcpu.h"
 #include "core/msr.h"
@@ -10,14 +10,16 @@
 enum msr_flags {
 	SAVED = 1, /* part of a vCPU's state, for save and restore */
 	FEATURE = 2, /* tells what this host supports */
-	READ_ONLY = 4, /* for the guest: a write is #GP; the front may set it */
-	IGNORE_WRITE = 8, /* what the guest writes is not kept */
+	IGNORE_WRITE = 4, /* what the guest writes is not kept */
 };
 
 struct msr_row {
 	u32 index;
 	u32 flags;
-	/* Either a function pair, or the offset of a u64 in struct bv_msr_store, with the bits that may be set. */
+	/*
+	 * Either a function pair, or the offset of a u64 in struct bv_msr_store, with the bits that
+	 * may be set.
+	 */
 	u64 (*get)(struct bv_vcpu *vcpu);
 	bool (*set)(struct bv_vcpu *vcpu, u64 value, bool host);
 	u16 offset;
@@ -26,21 +28,21 @@ struct msr_row {
 
 /* ---- those that live in the CPU's state ---- */
 
-#define STATE_MSR(name, group, field, check)                                                       \
-	static u64 name##_get(struct bv_vcpu *vcpu)                                                \
-	{                                                                                          \
-		bv_vcpu_need(vcpu, group);                                                         \
-		return vcpu->state.field;                                                          \
-	}                                                                                          \
-                                                                                                   \
-	static bool name##_set(struct bv_vcpu *vcpu, u64 value, bool host)                         \
-	{                                                                                          \
-		(void)host;                                                                        \
-		if (!check(vcpu, value))                                                           \
-			return false;                                                              \
-		bv_vcpu_touch(vcpu, group);                                                        \
-		vcpu->state.field = value;                                                         \
-		return true;                                                                       \
+#define STATE_MSR(name, group, field, check)                               \
+	static u64 name##_get(struct bv_vcpu *vcpu)                        \
+	{                                                                  \
+		bv_vcpu_need(vcpu, group);                                 \
+		return vcpu->state.field;                                  \
+	}                                                                  \
+                                                                           \
+	static bool name##_set(struct bv_vcpu *vcpu, u64 value, bool host) \
+	{                                                                  \
+		(void)host;                                                \
+		if (!check(vcpu, value))                                   \
+			return false;                                      \
+		bv_vcpu_touch(vcpu, group);                                \
+		vcpu->state.field = value;                                 \
+		return true;                                               \
 	}
 
 static bool any_value(struct bv_vcpu *vcpu, u64 value)
@@ -128,19 +130,21 @@ static u64 tsc_get(struct bv_vcpu *vcpu)
 }
 
 /*
- * User space restores the TSCs of a VM's vCPUs one after the other, with values that it read at one moment. Those that are written
- * within a second, and that a second of counting explains, get one offset, so that they stay equal.
+ * User space restores the TSCs of a VM's vCPUs one after the other, with values that it read at one
+ * moment. Those that are written within a second, and that a second of counting explains, get one
+ * offset, so that they stay equal.
  */
 static u64 tsc_offset_for(struct bv_vcpu *vcpu, u64 value)
 {
 	struct bv_vm *vm = vcpu->vm;
 	u64 flags = bv_host_spin_lock_irq(&vm->tsc_lock);
 	u64 second = bv_host_tsc_khz() * 1000ull, ns = bv_host_ns();
-	u64 expected = vm->tsc_last_value + (ns - vm->tsc_last_write_ns) / 1000 * (bv_host_tsc_khz() / 1000);
+	u64 expected = vm->tsc_last_value +
+		       (ns - vm->tsc_last_write_ns) / 1000 * (bv_host_tsc_khz() / 1000);
 	u64 offset = value - bv_host_tsc();
 
-	if (bv_host_tsc_stable() && vm->tsc_last_write_ns && ns - vm->tsc_last_write_ns < 1000000000ull &&
-	    value - expected + second < 2 * second)
+	if (bv_host_tsc_stable() && vm->tsc_last_write_ns &&
+	    ns - vm->tsc_last_write_ns < 1000000000ull && value - expected + second < 2 * second)
 		offset = vm->tsc_last_offset;
 	vm->tsc_last_write_ns = ns;
 	vm->tsc_last_value = value;
@@ -215,8 +219,9 @@ int bv_vcpu_set_tsc_khz(struct bv_vcpu *vcpu, u32 khz)
 	/* As exact as a frequency can be measured: 250 parts in a million. */
 	if (!khz || khz - host + host / 4000 <= host / 2000)
 		return 0;
-	return bv_refuse(&vcpu->vm->why, BV_EINVAL, "TSC frequency %u kHz: the host has %u kHz and this CPU cannot scale",
-			 khz, host);
+	return bv_refuse(&vcpu->vm->why, BV_EINVAL,
+			 "TSC frequency %u kHz: the host has %u kHz and this CPU cannot scale", khz,
+			 host);
 }
 
 /* ---- MTRRs: kept for the guest; memory is write-back whatever they say ---- */
@@ -325,7 +330,8 @@ static u64 mcg_cap_get(struct bv_vcpu *vcpu)
 static bool mcg_ctl_set(struct bv_vcpu *vcpu, u64 value, bool host)
 {
 	if (!(vcpu->msrs->mcg_cap & BV_MCG_CTL_P))
-		return host && !value; /* saved and restored with the others, though it is not there */
+		return host &&
+		       !value; /* saved and restored with the others, though it is not there */
 	if (value && ~value && !host)
 		return false;
 	vcpu->msrs->mcg_ctl = value;
@@ -345,7 +351,8 @@ static const struct msr_row rows[] = {
 	{ 0x00000017, 0, zero_get, never_set, 0, 0 }, /* PLATFORM_ID */
 	{ 0x0000003b, SAVED, tsc_adjust_get, tsc_adjust_set, 0, 0 }, /* TSC_ADJUST */
 	{ 0x00000079, 0, zero_get, drop_set, 0, 0 }, /* BIOS_UPDT_TRIG */
-	{ 0x0000008b, FEATURE | IGNORE_WRITE, STORED(patch_level), ~0ull }, /* PATCH_LEVEL, BIOS_SIGN_ID */
+	{ 0x0000008b, FEATURE | IGNORE_WRITE, STORED(patch_level),
+	  ~0ull }, /* PATCH_LEVEL, BIOS_SIGN_ID */
 	{ 0x000000fe, 0, mtrr_cap_get, never_set, 0, 0 }, /* MTRRcap */
 	{ 0x00000174, SAVED, sysenter_cs_get, sysenter_cs_set, 0, 0 },
 	{ 0x00000175, SAVED, sysenter_esp_get, sysenter_esp_set, 0, 0 },
@@ -372,7 +379,8 @@ static const struct msr_row rows[] = {
 	{ 0xc0000101, SAVED, gs_base_get, gs_base_set, 0, 0 },
 	{ 0xc0000102, SAVED, kernel_gs_get, kernel_gs_set, 0, 0 },
 	{ 0xc0000103, SAVED, tsc_aux_get, tsc_aux_set, 0, 0 }, /* TSC_AUX */
-	{ 0xc0010000, 0, zero_get, zero_set, 0, 0 }, /* PerfEvtSel0 to 3, PerfCtr0 to 3: no counters here */
+	{ 0xc0010000, 0, zero_get, zero_set, 0,
+	  0 }, /* PerfEvtSel0 to 3, PerfCtr0 to 3: no counters here */
 	{ 0xc0010001, 0, zero_get, zero_set, 0, 0 },
 	{ 0xc0010002, 0, zero_get, zero_set, 0, 0 },
 	{ 0xc0010003, 0, zero_get, zero_set, 0, 0 },
@@ -392,7 +400,8 @@ static const struct msr_row rows[] = {
 	{ 0xc0011020, 0, zero_get, zero_set, 0, 0 }, /* LS_CFG */
 	{ 0xc0011022, 0, zero_get, drop_set, 0, 0 }, /* DC_CFG */
 	{ 0xc0011023, 0, zero_get, drop_set, 0, 0 }, /* BU_CFG */
-	{ 0xc0011029, FEATURE | IGNORE_WRITE, STORED(de_cfg), ~0ull }, /* DE_CFG: LFENCE is serializing */
+	{ 0xc0011029, FEATURE | IGNORE_WRITE, STORED(de_cfg),
+	  ~0ull }, /* DE_CFG: LFENCE is serializing */
 	{ 0xc001102a, 0, zero_get, drop_set, 0, 0 }, /* BU_CFG2 */
 };
 
@@ -444,7 +453,10 @@ static bool mce_write(struct bv_vcpu *vcpu, u32 index, u64 value, bool host)
 {
 	u64 *word = mce_word(vcpu, index);
 
-	/* MCi_CTL takes all ones or all zeroes (Linux clears bit 10 of bank 4); MCi_STATUS only zero, unless HWCR says so. */
+	/*
+	 * MCi_CTL takes all ones or all zeroes (Linux clears bit 10 of bank 4); MCi_STATUS only
+	 * zero, unless HWCR says so.
+	 */
 	if (!host && !(index & 3) && value && (value | 1ull << 10 | 1) != ~0ull)
 		return false;
 	if (!host && (index & 3) == 1 && value && !(vcpu->msrs->hwcr & 1ull << 18))
@@ -463,8 +475,10 @@ int bv_vcpu_mce_setup(struct bv_vcpu *vcpu, u64 mcg_cap)
 	u32 banks = mcg_cap & 0xff;
 
 	if (!banks || banks > BV_MCE_BANKS || mcg_cap & ~(bv_mce_supported() | 0xffull))
-		return bv_refuse(&vcpu->vm->why, BV_EINVAL, "machine checks: MCG_CAP %#llx: 1 to %u banks, other bits of %#llx",
-				 mcg_cap, BV_MCE_BANKS, bv_mce_supported());
+		return bv_refuse(
+			&vcpu->vm->why, BV_EINVAL,
+			"machine checks: MCG_CAP %#llx: 1 to %u banks, other bits of %#llx",
+			mcg_cap, BV_MCE_BANKS, bv_mce_supported());
 	vcpu->msrs->mcg_cap = mcg_cap;
 	vcpu->msrs->mcg_ctl = mcg_cap & BV_MCG_CTL_P ? ~0ull : 0;
 	for (u32 i = 0; i < banks; i++)
@@ -474,11 +488,13 @@ int bv_vcpu_mce_setup(struct bv_vcpu *vcpu, u64 mcg_cap)
 
 int bv_vcpu_mce_raise(struct bv_vcpu *vcpu, const struct bv_mce *mce)
 {
-	u64 *bank = mce->bank < (vcpu->msrs->mcg_cap & 0xff) ? &vcpu->msrs->mce[mce->bank * 4] : NULL;
+	u64 *bank =
+		mce->bank < (vcpu->msrs->mcg_cap & 0xff) ? &vcpu->msrs->mce[mce->bank * 4] : NULL;
 	bool uncorrected = mce->status & BV_MCE_UNCORRECTED;
 
 	if (!bank || !(mce->status & BV_MCE_VALID))
-		return bv_refuse(&vcpu->vm->why, BV_EINVAL, "machine check: bank %u of %u, status %#llx (bit 63 must be set)",
+		return bv_refuse(&vcpu->vm->why, BV_EINVAL,
+				 "machine check: bank %u of %u, status %#llx (bit 63 must be set)",
 				 mce->bank, (u32)(vcpu->msrs->mcg_cap & 0xff), mce->status);
 	/* Reporting is off, for all or for the bank. */
 	if (uncorrected && (vcpu->msrs->mcg_ctl != ~0ull || bank[0] != ~0ull))
@@ -501,8 +517,9 @@ int bv_vcpu_mce_raise(struct bv_vcpu *vcpu, const struct bv_mce *mce)
 
 static enum bv_access_result msr_read_front(struct bv_vcpu *vcpu, u32 index, u64 *value, bool host)
 {
-	int error = vcpu->vm->pv && vcpu->vm->pv->msr_get ? vcpu->vm->pv->msr_get(vcpu, index, value, host) :
-							    -BV_ENOENT;
+	int error = vcpu->vm->pv && vcpu->vm->pv->msr_get ?
+			    vcpu->vm->pv->msr_get(vcpu, index, value, host) :
+			    -BV_ENOENT;
 
 	return !error ? BV_ACCESS_DONE : error == -BV_ENOENT ? BV_ACCESS_NOT_MINE : BV_ACCESS_FAULT;
 }
@@ -513,7 +530,8 @@ enum bv_access_result bv_msr_read(struct bv_vcpu *vcpu, u32 index, u64 *value, b
 	const u64 *word;
 
 	if (is_apic_msr(index))
-		return vcpu->vm->intc ? vcpu->vm->intc->msr_read(vcpu, index, value, host) : BV_ACCESS_NOT_MINE;
+		return vcpu->vm->intc ? vcpu->vm->intc->msr_read(vcpu, index, value, host) :
+					BV_ACCESS_NOT_MINE;
 	row = msr_find(index);
 	if (row && (host || msr_exists(vcpu, index))) {
 		*value = row->get ? row->get(vcpu) : *(u64 *)((char *)vcpu->msrs + row->offset);
@@ -528,12 +546,11 @@ enum bv_access_result bv_msr_read(struct bv_vcpu *vcpu, u32 index, u64 *value, b
 	return BV_ACCESS_DONE;
 }
 
-static enum bv_access_result msr_write_row(struct bv_vcpu *vcpu, const struct msr_row *row, u64 value, bool host)
+static enum bv_access_result msr_write_row(struct bv_vcpu *vcpu, const struct msr_row *row,
+					   u64 value, bool host)
 {
 	if (row->set)
 		return row->set(vcpu, value, host) ? BV_ACCESS_DONE : BV_ACCESS_FAULT;
-	if (row->flags & READ_ONLY && !host)
-		return BV_ACCESS_FAULT;
 	if (row->flags & IGNORE_WRITE && !host)
 		return BV_ACCESS_DONE;
 	if (value & ~row->allowed)
@@ -544,8 +561,9 @@ static enum bv_access_result msr_write_row(struct bv_vcpu *vcpu, const struct ms
 
 static enum bv_access_result msr_write_front(struct bv_vcpu *vcpu, u32 index, u64 value, bool host)
 {
-	int error = vcpu->vm->pv && vcpu->vm->pv->msr_set ? vcpu->vm->pv->msr_set(vcpu, index, value, host) :
-							    -BV_ENOENT;
+	int error = vcpu->vm->pv && vcpu->vm->pv->msr_set ?
+			    vcpu->vm->pv->msr_set(vcpu, index, value, host) :
+			    -BV_ENOENT;
 
 	return !error ? BV_ACCESS_DONE : error == -BV_ENOENT ? BV_ACCESS_NOT_MINE : BV_ACCESS_FAULT;
 }
@@ -556,7 +574,8 @@ enum bv_access_result bv_msr_write(struct bv_vcpu *vcpu, u32 index, u64 value, b
 	u64 *word;
 
 	if (is_apic_msr(index))
-		return vcpu->vm->intc ? vcpu->vm->intc->msr_write(vcpu, index, value, host) : BV_ACCESS_NOT_MINE;
+		return vcpu->vm->intc ? vcpu->vm->intc->msr_write(vcpu, index, value, host) :
+					BV_ACCESS_NOT_MINE;
 	row = msr_find(index);
 	if (row && (host || msr_exists(vcpu, index)))
 		return msr_write_row(vcpu, row, value, host);
@@ -621,11 +640,14 @@ enum bv_exit_next bv_msr_exit(struct bv_vcpu *vcpu, bool write)
 
 	if (!length)
 		return BV_NEXT_GUEST;
-	if (bv_unlikely(vcpu->vm->msr_filter) && !vcpu->vm->msr_filter(vcpu->vm->front, index, write))
+	if (bv_unlikely(vcpu->vm->msr_filter) &&
+	    !vcpu->vm->msr_filter(vcpu->vm->front, index, write))
 		return msr_refused(vcpu, write, BV_MSR_FILTERED);
-	result = write ? bv_msr_write(vcpu, index, value, false) : bv_msr_read(vcpu, index, &value, false);
+	result = write ? bv_msr_write(vcpu, index, value, false) :
+			 bv_msr_read(vcpu, index, &value, false);
 	if (bv_unlikely(result == BV_ACCESS_NOT_MINE || result == BV_ACCESS_FAULT))
-		return msr_refused(vcpu, write, result == BV_ACCESS_FAULT ? BV_MSR_INVALID : BV_MSR_UNKNOWN);
+		return msr_refused(vcpu, write,
+				   result == BV_ACCESS_FAULT ? BV_MSR_INVALID : BV_MSR_UNKNOWN);
 	if (!write) {
 		gpr[BV_RAX] = (u32)value;
 		gpr[BV_RDX] = value >> 32;
@@ -648,7 +670,8 @@ int bv_vcpu_msr_set(struct bv_vcpu *vcpu, u32 index, u64 value)
 	enum bv_access_result result = bv_msr_write(vcpu, index, value, true);
 
 	if (result == BV_ACCESS_FAULT)
-		return bv_refuse(&vcpu->vm->why, BV_EINVAL, "MSR %#x cannot have the value %#llx", index, value);
+		return bv_refuse(&vcpu->vm->why, BV_EINVAL, "MSR %#x cannot have the value %#llx",
+				 index, value);
 	if (result == BV_ACCESS_NOT_MINE)
 		return bv_refuse(&vcpu->vm->why, BV_ENOENT, "MSR %#x does not exist here", index);
 	return 0;
@@ -656,8 +679,9 @@ int bv_vcpu_msr_set(struct bv_vcpu *vcpu, u32 index, u64 value)
 
 /* The rows of the table first, then what is no row: APIC base and deadline, MTRRs. */
 static const u32 saved_beside[] = {
-	0x1b,  0x6e0, 0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207, 0x208, 0x209, 0x20a, 0x20b, 0x20c,
-	0x20d, 0x20e, 0x20f, 0x250, 0x258, 0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f,
+	0x1b,  0x6e0, 0x200, 0x201, 0x202, 0x203, 0x204, 0x205, 0x206, 0x207,
+	0x208, 0x209, 0x20a, 0x20b, 0x20c, 0x20d, 0x20e, 0x20f, 0x250, 0x258,
+	0x259, 0x268, 0x269, 0x26a, 0x26b, 0x26c, 0x26d, 0x26e, 0x26f,
 };
 
 static const struct msr_row *msr_flagged(unsigned int *i, u32 flag)

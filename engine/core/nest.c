@@ -64,12 +64,14 @@ void bv_nest_cache_drop(struct bv_nest_cache *cache)
 /* ---- walking a range ---- */
 
 /*
- * One visitor serves all range operations. It is called for every present leaf that overlaps the range; what it returns is or-ed into
- * the walk's result.
+ * One visitor serves all range operations. It is called for every present leaf that overlaps the
+ * range; what it returns is or-ed into the walk's result.
  */
-typedef bool nest_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level, u64 gfn);
+typedef bool nest_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level,
+			u64 gfn);
 
-static bool nest_walk(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn end, nest_visit *visit)
+static bool nest_walk(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn end,
+		      nest_visit *visit)
 {
 	const struct bv_nest_format *format = nest->format;
 	u64 gfn = first.n, stop = end.n < NEST_MAX_GFN ? end.n : NEST_MAX_GFN;
@@ -92,7 +94,8 @@ static bool nest_walk(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn e
 	return result;
 }
 
-static bool nest_zap_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level, u64 gfn)
+static bool nest_zap_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level,
+			   u64 gfn)
 {
 	(void)format, (void)level, (void)gfn;
 	BV_WRITE_ONCE(*entry, 0);
@@ -104,7 +107,8 @@ bool bv_nest_zap_locked(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn
 	return nest_walk(nest, first, end, nest_zap_visit);
 }
 
-static bool nest_protect_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level, u64 gfn)
+static bool nest_protect_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level,
+			       u64 gfn)
 {
 	(void)level, (void)gfn;
 	/* The hardware sets bits of the entry at the same time. */
@@ -116,13 +120,15 @@ bool bv_nest_protect_locked(struct bv_nest *nest, struct bv_gfn first, struct bv
 	return nest_walk(nest, first, end, nest_protect_visit);
 }
 
-static bool nest_young_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level, u64 gfn)
+static bool nest_young_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level,
+			     u64 gfn)
 {
 	(void)level, (void)gfn;
 	return *entry & format->accessed;
 }
 
-static bool nest_age_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level, u64 gfn)
+static bool nest_age_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level,
+			   u64 gfn)
 {
 	(void)level, (void)gfn;
 	return __atomic_fetch_and(entry, ~format->accessed, __ATOMIC_SEQ_CST) & format->accessed;
@@ -149,7 +155,8 @@ static u64 *nest_lookup(struct bv_nest *nest, u64 gfn, unsigned int *level)
 	}
 }
 
-unsigned int bv_nest_find_locked(struct bv_nest *nest, struct bv_gfn gfn, struct bv_nest_mapping *mapping)
+unsigned int bv_nest_find_locked(struct bv_nest *nest, struct bv_gfn gfn,
+				 struct bv_nest_mapping *mapping)
 {
 	const struct bv_nest_format *format = nest->format;
 	unsigned int level;
@@ -169,7 +176,8 @@ unsigned int bv_nest_find_locked(struct bv_nest *nest, struct bv_gfn gfn, struct
 
 static u64 nest_leaf(const struct bv_nest_format *format, const struct bv_nest_mapping *mapping)
 {
-	u64 entry = format->present | format->leaf | format->accessed | mapping->mfn.n << BV_PAGE_SHIFT;
+	u64 entry =
+		format->present | format->leaf | format->accessed | mapping->mfn.n << BV_PAGE_SHIFT;
 
 	if (mapping->level > 1)
 		entry |= format->large;
@@ -186,7 +194,8 @@ static void *nest_cache_take(struct bv_nest *nest, struct bv_nest_cache *cache)
 }
 
 /* A table that maps just what the large leaf maps, one level down. */
-static void nest_split(struct bv_nest *nest, struct bv_nest_cache *cache, u64 *entry, unsigned int level)
+static void nest_split(struct bv_nest *nest, struct bv_nest_cache *cache, u64 *entry,
+		       unsigned int level)
 {
 	const struct bv_nest_format *format = nest->format;
 	u64 leaf = *entry, *table = nest_cache_take(nest, cache);
@@ -195,12 +204,16 @@ static void nest_split(struct bv_nest *nest, struct bv_nest_cache *cache, u64 *e
 		leaf &= ~format->large;
 	for (u64 i = 0; i < 512; i++)
 		table[i] = leaf + i * (nest_span(level - 1) << BV_PAGE_SHIFT);
-	__atomic_store_n(entry, format->present | format->table | format->exec | bv_host_pa(table), __ATOMIC_RELEASE);
+	__atomic_store_n(entry, format->present | format->table | format->exec | bv_host_pa(table),
+			 __ATOMIC_RELEASE);
 }
 
 /* ---- taking tables out: invariant (4) ---- */
 
-/* Frees the table under an unlinked entry and all tables below it. At most three levels: a loop with a small stack. */
+/*
+ * Frees the table under an unlinked entry and all tables below it. At most three levels: a loop
+ * with a small stack.
+ */
 static void nest_free_tables(struct bv_nest *nest, u64 *table, unsigned int table_level)
 {
 	u64 *stack[BV_NEST_LEVELS + 1];
@@ -226,10 +239,14 @@ static void nest_free_tables(struct bv_nest *nest, u64 *table, unsigned int tabl
 
 static void nest_unlink(const struct bv_nest_format *format, u64 *entry)
 {
-	__atomic_fetch_and(entry, ~(format->present | format->table | format->exec), __ATOMIC_SEQ_CST);
+	__atomic_fetch_and(entry, ~(format->present | format->table | format->exec),
+			   __ATOMIC_SEQ_CST);
 }
 
-/* A present entry that points to a table: to be replaced by a leaf, the table must go, and be forgotten first. */
+/*
+ * A present entry that points to a table: to be replaced by a leaf, the table must go, and be
+ * forgotten first.
+ */
 static void nest_join(struct bv_vm *vm, u64 *entry, unsigned int level)
 {
 	u64 *table = nest_table(*entry);
@@ -240,7 +257,8 @@ static void nest_join(struct bv_vm *vm, u64 *entry, unsigned int level)
 	*entry = 0;
 }
 
-bool bv_nest_map_locked(struct bv_vm *vm, struct bv_nest_cache *cache, const struct bv_nest_mapping *mapping)
+bool bv_nest_map_locked(struct bv_vm *vm, struct bv_nest_cache *cache,
+			const struct bv_nest_mapping *mapping)
 {
 	struct bv_nest *nest = &vm->nest;
 	const struct bv_nest_format *format = nest->format;
@@ -252,8 +270,10 @@ bool bv_nest_map_locked(struct bv_vm *vm, struct bv_nest_cache *cache, const str
 		if (level == mapping->level)
 			break;
 		if (!nest_present(format, *entry))
-			__atomic_store_n(entry, format->present | format->table | format->exec |
-						bv_host_pa(nest_cache_take(nest, cache)), __ATOMIC_RELEASE);
+			__atomic_store_n(entry,
+					 format->present | format->table | format->exec |
+						 bv_host_pa(nest_cache_take(nest, cache)),
+					 __ATOMIC_RELEASE);
 		else if (nest_is_leaf(format, *entry, level))
 			nest_split(nest, cache, entry, level);
 		table = nest_table(*entry);
@@ -263,7 +283,8 @@ bool bv_nest_map_locked(struct bv_vm *vm, struct bv_nest_cache *cache, const str
 	old = __atomic_exchange_n(entry, nest_leaf(format, mapping), __ATOMIC_SEQ_CST);
 	if (!nest_present(format, old))
 		return false;
-	return (old & NEST_ADDR) != mapping->mfn.n << BV_PAGE_SHIFT || (old & format->write && !mapping->write);
+	return (old & NEST_ADDR) != mapping->mfn.n << BV_PAGE_SHIFT ||
+	       (old & format->write && !mapping->write);
 }
 
 /* Whether the table has no entry at all. */
@@ -275,7 +296,10 @@ static bool nest_table_empty(const u64 *table)
 	return true;
 }
 
-/* Unlinks (first round) or frees (second round) the empty tables of one level in the range; returns how many. */
+/*
+ * Unlinks (first round) or frees (second round) the empty tables of one level in the range; returns
+ * how many.
+ */
 static u64 nest_prune_round(struct bv_nest *nest, u64 first, u64 end, unsigned int level, bool reap)
 {
 	const struct bv_nest_format *format = nest->format;
@@ -288,7 +312,8 @@ static u64 nest_prune_round(struct bv_nest *nest, u64 first, u64 end, unsigned i
 
 		for (at = BV_NEST_LEVELS;; at--) {
 			entry = &table[nest_index(gfn, at)];
-			if (at == level || !nest_present(format, *entry) || nest_is_leaf(format, *entry, at))
+			if (at == level || !nest_present(format, *entry) ||
+			    nest_is_leaf(format, *entry, at))
 				break;
 			table = nest_table(*entry);
 		}
@@ -299,7 +324,8 @@ static u64 nest_prune_round(struct bv_nest *nest, u64 first, u64 end, unsigned i
 			nest_free_tables(nest, nest_table(*entry), level - 1);
 			*entry = 0;
 			count++;
-		} else if (!reap && nest_present(format, *entry) && !nest_is_leaf(format, *entry, level) &&
+		} else if (!reap && nest_present(format, *entry) &&
+			   !nest_is_leaf(format, *entry, level) &&
 			   nest_table_empty(nest_table(*entry))) {
 			nest_unlink(format, entry);
 			count++;
@@ -332,7 +358,6 @@ void bv_nest_flush(struct bv_vm *vm)
 	struct bv_vcpu *vcpu;
 	unsigned int i;
 
-	bv_vm_for_each_vcpu(i, vcpu, vm)
-		bv_vcpu_request(vcpu, BV_REQ_TLB_FLUSH);
+	bv_vm_for_each_vcpu(i, vcpu, vm) bv_vcpu_request(vcpu, BV_REQ_TLB_FLUSH);
 	bv_host_vm_interrupt_wait(vm);
 }

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The nested table of a VM: guest frame to machine frame, in the format that the vendor's hardware walks.
+ * The nested table of a VM: guest frame to machine frame, in the format that the vendor's hardware
+ * walks.
  *
- * Theory. A radix tree of four levels; a leaf at level 1 maps 4 KiB, at level 2 2 MiB, at level 3 1 GiB. The tree holds no
- * references to frames: it is a cache of what the host would answer, and the host takes frames back with invalidate. What it
- * forgets is found again at the next fault, so removing too much costs time, never correctness.
+ * Theory. A radix tree of four levels; a leaf at level 1 maps 4 KiB, at level 2 2 MiB, at level 3 1
+ * GiB. The tree holds no references to frames: it is a cache of what the host would answer, and the
+ * host takes frames back with invalidate. What it forgets is found again at the next fault, so
+ * removing too much costs time, never correctness.
  *
  * Invariants, all under nest->lock:
  * (1) A leaf maps a frame only if the host answered so after the last overlapping invalidate began.
- * (2) A leaf is writable only if the host frame is, the region is not read-only, and, where the region is logged, the page's bit
+ * (2) A leaf is writable only if the host frame is, the region is not read-only, and, where the
+ * region is logged, the page's bit
  *     is set in the log.
- * (3) After a leaf lost rights, every vCPU has flushed before the lock is released by the one who took them.
- * (4) A table that was unlinked is freed only after such a flush: until then its parent's entry keeps its address, not present.
+ * (3) After a leaf lost rights, every vCPU has flushed before the lock is released by the one who
+ * took them.
+ * (4) A table that was unlinked is freed only after such a flush: until then its parent's entry
+ * keeps its address, not present.
  *
- * nest->lock is a leaf lock: the host may hold its own spin locks around it (MMU notifiers), nothing is taken inside it.
+ * nest->lock is a leaf lock: the host may hold its own spin locks around it (MMU notifiers),
+ * nothing is taken inside it.
  */
 #ifndef BV_CORE_NEST_H
 #define BV_CORE_NEST_H
@@ -36,6 +42,7 @@ struct bv_nest_format {
 	u64 large; /* set in leaves above level 1 */
 	u64 accessed;
 	u64 dirty;
+	u8 levels; /* the highest that may have leaves: 1 to 3 */
 };
 
 struct bv_nest {
@@ -73,12 +80,15 @@ struct bv_nest_mapping {
 /* All of these are called with nest->lock held. */
 
 /*
- * Puts a leaf, over what was there (splitting a larger leaf, joining smaller ones). The cache must be full. Returns whether rights
- * were lost, so that a flush is due; bv_nest_map does it itself where it has to free tables.
+ * Puts a leaf, over what was there (splitting a larger leaf, joining smaller ones). The cache must
+ * be full. Returns whether rights were lost, so that a flush is due; bv_nest_map does it itself
+ * where it has to free tables.
  */
-bool bv_nest_map_locked(struct bv_vm *vm, struct bv_nest_cache *cache, const struct bv_nest_mapping *mapping);
+bool bv_nest_map_locked(struct bv_vm *vm, struct bv_nest_cache *cache,
+			const struct bv_nest_mapping *mapping);
 /* The leaf over gfn: its level, 0 if none; *mapping filled where not NULL. */
-unsigned int bv_nest_find_locked(struct bv_nest *nest, struct bv_gfn gfn, struct bv_nest_mapping *mapping);
+unsigned int bv_nest_find_locked(struct bv_nest *nest, struct bv_gfn gfn,
+				 struct bv_nest_mapping *mapping);
 /* Removes all leaves that overlap [first, end). Returns whether any was there. */
 bool bv_nest_zap_locked(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn end);
 /* Takes the right to write from all leaves that overlap. Returns whether any had it. */
@@ -87,7 +97,10 @@ bool bv_nest_protect_locked(struct bv_nest *nest, struct bv_gfn first, struct bv
 bool bv_nest_young_locked(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn end, bool clear);
 /* Unlinks and frees all tables that lie wholly in the range. Flushes. */
 void bv_nest_prune_locked(struct bv_vm *vm, struct bv_gfn first, struct bv_gfn end);
-/* Every vCPU forgets its translations before it runs on; those that run now have left the guest when this returns. */
+/*
+ * Every vCPU forgets its translations before it runs on; those that run now have left the guest
+ * when this returns.
+ */
 void bv_nest_flush(struct bv_vm *vm);
 
 #endif

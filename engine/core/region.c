@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * Regions of guest memory: set, found, logged, and taken back by the host. The contracts are in bv/mem.h and region.h.
+ * Regions of guest memory: set, found, logged, and taken back by the host. The contracts are in
+ * bv/mem.h and region.h.
  *
- * Order of a change: everything is checked and allocated first; then, under mem_lock for writing (no vCPU is in the middle of an exit)
- * and nest.lock (no invalidate is under way), the table of regions is switched and the old mappings are removed. A vCPU that
- * runs guest code meanwhile has been flushed when the change returns.
+ * Order of a change: everything is checked and allocated first; then, under mem_lock for writing
+ * (no vCPU is in the middle of an exit) and nest.lock (no invalidate is under way), the table of
+ * regions is switched and the old mappings are removed. A vCPU that runs guest code meanwhile has
+ * been flushed when the change returns.
  */
 #include "core/region.h"
 
@@ -15,17 +17,11 @@ static struct bv_gfn region_end(const struct bv_region_spec *spec)
 	return BV_GFN(spec->gfn.n + spec->pages);
 }
 
-struct bv_region *bv_region_find(struct bv_vm *vm, struct bv_gfn gfn, u32 *hint)
+struct bv_region *bv_region_search(struct bv_regions *regions, struct bv_gfn gfn, u32 *hint)
 {
-	struct bv_regions *regions = &vm->regions;
 	u32 low = 0, high = regions->count;
 	struct bv_region *region;
 
-	if (bv_likely(*hint < regions->count)) {
-		region = regions->sorted[*hint];
-		if (gfn.n - region->spec.gfn.n < region->spec.pages)
-			return region;
-	}
 	while (low < high) {
 		u32 middle = (low + high) / 2;
 
@@ -63,7 +59,8 @@ static void ring_push(struct bv_vcpu *vcpu, u32 slot, u64 offset)
 	bv_host_spin_unlock(&vcpu->vm->nest.lock);
 }
 
-void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region *region, struct bv_gfn gfn)
+void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region *region,
+		       struct bv_gfn gfn)
 {
 	u64 page = gfn.n - region->spec.gfn.n;
 
@@ -119,9 +116,8 @@ int bv_vm_dirty_rings_reset(struct bv_vm *vm)
 
 	bv_host_rwsem_read(&vm->mem_lock);
 	bv_host_spin_lock(&vm->nest.lock);
-	bv_vm_for_each_vcpu(i, vcpu, vm)
-		while (vcpu->ring && ring_reset_one(vm, vcpu->ring))
-			count++;
+	bv_vm_for_each_vcpu(i, vcpu, vm) while (vcpu->ring && ring_reset_one(vm, vcpu->ring))
+		count++;
 	if (count)
 		bv_nest_flush(vm);
 	bv_host_spin_unlock(&vm->nest.lock);
@@ -159,7 +155,8 @@ int bv_mem_dirty_fetch(struct bv_vm *vm, u32 slot, u64 *bitmap, bool clear)
 	region = logged_region(vm, slot);
 	if (!region) {
 		bv_host_rwsem_read_done(&vm->mem_lock);
-		return bv_refuse(&vm->why, BV_ENOENT, "dirty log: slot %u does not exist or is not logged", slot);
+		return bv_refuse(&vm->why, BV_ENOENT,
+				 "dirty log: slot %u does not exist or is not logged", slot);
 	}
 	clear = clear && !vm->dirty_manual;
 	bv_host_spin_lock(&vm->nest.lock);
@@ -185,12 +182,14 @@ int bv_mem_dirty_clear(struct bv_vm *vm, u32 slot, u64 first, u64 pages, const u
 	bv_host_rwsem_read(&vm->mem_lock);
 	region = logged_region(vm, slot);
 	if (!region)
-		error = bv_refuse(&vm->why, BV_ENOENT, "dirty log: slot %u does not exist or is not logged", slot);
+		error = bv_refuse(&vm->why, BV_ENOENT,
+				  "dirty log: slot %u does not exist or is not logged", slot);
 	else if (first % 64 || first > region->spec.pages || pages > region->spec.pages - first ||
 		 (pages % 64 && first + pages != region->spec.pages))
-		error = bv_refuse(&vm->why, BV_EINVAL,
-				  "dirty log: pages %llu+%llu are not whole words of slot %u (%llu pages)", first, pages,
-				  slot, region->spec.pages);
+		error = bv_refuse(
+			&vm->why, BV_EINVAL,
+			"dirty log: pages %llu+%llu are not whole words of slot %u (%llu pages)",
+			first, pages, slot, region->spec.pages);
 	if (error) {
 		bv_host_rwsem_read_done(&vm->mem_lock);
 		return error;
@@ -216,28 +215,34 @@ void bv_mem_dirty_mode(struct bv_vm *vm, bool manual, bool init_all)
 static int region_check(struct bv_vm *vm, const struct bv_region_spec *spec)
 {
 	if (spec->slot >= BV_MAX_REGIONS)
-		return bv_refuse(&vm->why, BV_EINVAL, "memory slot %u: the highest is %u", spec->slot,
-				 BV_MAX_REGIONS - 1);
+		return bv_refuse(&vm->why, BV_EINVAL, "memory slot %u: the highest is %u",
+				 spec->slot, BV_MAX_REGIONS - 1);
 	if (!spec->pages)
-		return vm->regions.slot[spec->slot] ? 0 :
-						      bv_refuse(&vm->why, BV_EINVAL,
-								"memory slot %u: size 0 deletes, but it does not exist",
-								spec->slot);
+		return vm->regions.slot[spec->slot] ?
+			       0 :
+			       bv_refuse(&vm->why, BV_EINVAL,
+					 "memory slot %u: size 0 deletes, but it does not exist",
+					 spec->slot);
 	if (spec->host_addr & ~BV_PAGE_MASK)
-		return bv_refuse(&vm->why, BV_EINVAL, "memory slot %u: host address %#llx is not page aligned",
+		return bv_refuse(&vm->why, BV_EINVAL,
+				 "memory slot %u: host address %#llx is not page aligned",
 				 spec->slot, spec->host_addr);
-	if (spec->pages > 1ull << 36 || spec->host_addr + (spec->pages << BV_PAGE_SHIFT) < spec->host_addr)
-		return bv_refuse(&vm->why, BV_EINVAL, "memory slot %u: %llu pages from host address %#llx pass its end",
+	if (spec->pages > 1ull << 36 ||
+	    spec->host_addr + (spec->pages << BV_PAGE_SHIFT) < spec->host_addr)
+		return bv_refuse(&vm->why, BV_EINVAL,
+				 "memory slot %u: %llu pages from host address %#llx pass its end",
 				 spec->slot, spec->pages, spec->host_addr);
 	if (spec->gfn.n + spec->pages < spec->gfn.n || spec->gfn.n + spec->pages > 1ull << 36)
-		return bv_refuse(&vm->why, BV_EINVAL, "memory slot %u: gfn %#llx + %llu pages passes 2^48",
-				 spec->slot, spec->gfn.n, spec->pages);
+		return bv_refuse(&vm->why, BV_EINVAL,
+				 "memory slot %u: gfn %#llx + %llu pages passes 2^48", spec->slot,
+				 spec->gfn.n, spec->pages);
 	for (u32 i = 0; i < vm->regions.count; i++) {
 		const struct bv_region_spec *other = &vm->regions.sorted[i]->spec;
 
 		if (other->slot != spec->slot && spec->gfn.n < region_end(other).n &&
 		    other->gfn.n < region_end(spec).n)
-			return bv_refuse(&vm->why, BV_EEXIST, "memory slot %u: gfn %#llx + %llu pages overlaps slot %u",
+			return bv_refuse(&vm->why, BV_EEXIST,
+					 "memory slot %u: gfn %#llx + %llu pages overlaps slot %u",
 					 spec->slot, spec->gfn.n, spec->pages, other->slot);
 	}
 	return 0;
@@ -307,14 +312,18 @@ static void regions_replace(struct bv_regions *regions, u32 slot, struct bv_regi
 }
 
 /* What the old mappings have lost by the change. Under both locks. */
-static void region_unmap_old(struct bv_vm *vm, const struct bv_region *old, const struct bv_region *region)
+static void region_unmap_old(struct bv_vm *vm, const struct bv_region *old,
+			     const struct bv_region *region)
 {
 	struct bv_gfn first = old->spec.gfn, end = region_end(&old->spec);
 	u32 gained = region ? region->spec.flags & ~old->spec.flags : 0;
 	u32 lost = region ? old->spec.flags & ~region->spec.flags : 0;
 
 	if (region && same_place(&old->spec, &region->spec) && !lost) {
-		/* Only more is watched now. A log that starts all ones is write-protected as it is cleared. */
+		/*
+		 * Only more is watched now. A log that starts all ones is write-protected as it is
+		 * cleared.
+		 */
 		if (gained && !(gained == BV_REGION_LOG && vm->dirty_init_all) &&
 		    bv_nest_protect_locked(&vm->nest, first, end))
 			bv_nest_flush(vm);
@@ -337,7 +346,8 @@ int bv_mem_region_set(struct bv_vm *vm, const struct bv_region_spec *spec)
 	if (!error && spec->pages) {
 		region = region_alloc(vm, spec, old);
 		if (!region)
-			error = bv_refuse(&vm->why, BV_ENOMEM, "memory slot %u: no memory for its description",
+			error = bv_refuse(&vm->why, BV_ENOMEM,
+					  "memory slot %u: no memory for its description",
 					  spec->slot);
 	}
 	if (!error) {
@@ -389,8 +399,10 @@ static bool regions_each(struct bv_vm *vm, u64 start, u64 end, region_range *cal
 
 		if (from >= to)
 			continue;
-		result |= call(&vm->nest, BV_GFN(spec->gfn.n + ((from - spec->host_addr) >> BV_PAGE_SHIFT)),
-			       BV_GFN(spec->gfn.n + ((to - spec->host_addr + BV_PAGE_SIZE - 1) >> BV_PAGE_SHIFT)));
+		result |= call(&vm->nest,
+			       BV_GFN(spec->gfn.n + ((from - spec->host_addr) >> BV_PAGE_SHIFT)),
+			       BV_GFN(spec->gfn.n + ((to - spec->host_addr + BV_PAGE_SIZE - 1) >>
+						     BV_PAGE_SHIFT)));
 	}
 	return result;
 }
@@ -404,7 +416,8 @@ void bv_mem_invalidate_begin(struct bv_vm *vm, u64 start, u64 end)
 		nest->invalidate_start = start;
 		nest->invalidate_end = end;
 	} else {
-		nest->invalidate_start = start < nest->invalidate_start ? start : nest->invalidate_start;
+		nest->invalidate_start =
+			start < nest->invalidate_start ? start : nest->invalidate_start;
 		nest->invalidate_end = end > nest->invalidate_end ? end : nest->invalidate_end;
 	}
 	if (regions_each(vm, start, end, bv_nest_zap_locked))
@@ -436,7 +449,10 @@ bool bv_mem_young(struct bv_vm *vm, u64 start, u64 end, bool clear)
 	bool young;
 
 	bv_host_spin_lock(&vm->nest.lock);
-	/* No flush: an entry that stays in a TLB is found old a little too early, which costs nothing but a guess. */
+	/*
+	 * No flush: an entry that stays in a TLB is found old a little too early, which costs
+	 * nothing but a guess.
+	 */
 	young = regions_each(vm, start, end, clear ? nest_age : nest_young);
 	bv_host_spin_unlock(&vm->nest.lock);
 	return young;

@@ -2,13 +2,17 @@
 /*
  * The run loop. Read bv_vcpu_run first: it is what the engine does.
  *
- * Entering. guest_mode says IN_GUEST before the requests are looked at, and whoever sets a request looks at guest_mode after: so either
- * this thread sees the request, or the other one sees a guest to interrupt. An interrupt sent between the look and the entry is
- * pending when the guest is entered, and makes it exit at once.
+ * Entering. guest_mode says IN_GUEST before the requests are looked at, and whoever sets a request
+ * looks at guest_mode after: so either this thread sees the request, or the other one sees a guest
+ * to interrupt. An interrupt sent between the look and the entry is pending when the guest is
+ * entered, and makes it exit at once.
  */
 #include "core/vcpu.h"
 
-/* Requests that the last moment before entry deals with, interrupts off; all others are dealt with before. */
+/*
+ * Requests that the last moment before entry deals with, interrupts off; all others are dealt with
+ * before.
+ */
 #define LATE_REQUESTS (1u << BV_REQ_EVENT | 1u << BV_REQ_TLB_FLUSH)
 
 static enum bv_exit_next run_return(struct bv_vcpu *vcpu, enum bv_run_reason reason)
@@ -71,6 +75,11 @@ static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
 		vcpu->mp_state = BV_MP_RUNNABLE;
 	if (bv_vcpu_take_request(vcpu, BV_REQ_RELOAD))
 		wishes_reload(vcpu);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_SOFT_IRQ)) {
+		bv_host_rwsem_read(&vcpu->vm->mem_lock);
+		bv_event_soft_prepare(vcpu);
+		bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	}
 	if (bv_vcpu_take_request(vcpu, BV_REQ_PV) && vcpu->vm->pv && vcpu->vm->pv->refresh) {
 		bv_host_rwsem_read(&vcpu->vm->mem_lock);
 		vcpu->vm->pv->refresh(vcpu);
@@ -161,6 +170,8 @@ static enum bv_exit_next run_once(struct bv_vcpu *vcpu)
 		return run_return(vcpu, BV_RUN_IRQ_WINDOW);
 	if (bv_unlikely(bv_dirty_ring_full(vcpu->ring)))
 		return run_return(vcpu, BV_RUN_DIRTY_RING_FULL);
+	if (bv_unlikely(vcpu->dirty & BV_ST_CR) && bv_vendor->prepare)
+		bv_vendor->prepare(vcpu);
 	if (bv_host_guest_enter(vcpu))
 		return run_return(vcpu, BV_RUN_INTERRUPTED);
 	entered = run_enter(vcpu);
@@ -197,8 +208,10 @@ void bv_vcpu_run(struct bv_vcpu *vcpu, struct bv_run *run)
 
 void bv_vcpu_kick(struct bv_vcpu *vcpu)
 {
-	bv_host_vcpu_wake(vcpu);
-	if (__atomic_load_n(&vcpu->guest_mode, __ATOMIC_SEQ_CST) == BV_IN_GUEST && !bv_host_vcpu_is_current(vcpu))
+	/* From the guest it comes to look at its requests before it can sleep. */
+	if (__atomic_load_n(&vcpu->guest_mode, __ATOMIC_SEQ_CST) != BV_IN_GUEST)
+		bv_host_vcpu_wake(vcpu);
+	else if (!bv_host_vcpu_is_current(vcpu))
 		bv_host_vcpu_interrupt(vcpu);
 }
 
@@ -206,7 +219,10 @@ void bv_vcpu_load(struct bv_vcpu *vcpu)
 {
 	u32 cpu = bv_host_cpu();
 
-	/* Its clock page tells of this CPU's time stamp counter; steal time grows while it is on none. */
+	/*
+	 * Its clock page tells of this CPU's time stamp counter; steal time grows while it is on
+	 * none.
+	 */
 	if (vcpu->cpu != cpu || vcpu->pv_each_load)
 		bv_vcpu_request(vcpu, BV_REQ_PV);
 	vcpu->cpu = cpu;
@@ -218,7 +234,10 @@ void bv_vcpu_unload(struct bv_vcpu *vcpu)
 {
 	vcpu->loaded = false;
 	bv_vendor->unload(vcpu);
-	/* Debug registers that hold no breakpoint need not be switched at every exit until they are used again. */
+	/*
+	 * Debug registers that hold no breakpoint need not be switched at every exit until they are
+	 * used again.
+	 */
 	if (vcpu->dr_live && !vcpu->debug.hard_breakpoints) {
 		bv_vcpu_need(vcpu, BV_ST_DR);
 		if (!(vcpu->state.dr7 & BV_DR7_ENABLES)) {
@@ -237,6 +256,7 @@ bool bv_vcpu_irq_open(struct bv_vcpu *vcpu)
 {
 	const struct bv_events *events = &vcpu->events;
 
-	return bv_event_irq_allowed(vcpu) && bv_event_front_irq_taken(vcpu) && vcpu->front_irq < 0 && !events->interrupt.injected &&
-	       !events->exception.injected && !events->exception.pending && !events->nmi.injected;
+	return bv_event_irq_allowed(vcpu) && bv_event_front_irq_taken(vcpu) &&
+	       vcpu->front_irq < 0 && !events->interrupt.injected && !events->exception.injected &&
+	       !events->exception.pending && !events->nmi.injected;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * A vCPU's state: what RESET and INIT leave, reading it out and writing it back, and the rules that control registers obey.
- * Running is in run.c, events in event.c.
+ * A vCPU's state: what RESET and INIT leave, reading it out and writing it back, and the rules that
+ * control registers obey. Running is in run.c, events in event.c.
  */
 #include "core/vcpu.h"
 
@@ -57,6 +57,7 @@ void bv_vcpu_reset(struct bv_vcpu *vcpu, bool init)
 	__builtin_memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->dr_live = false;
 	vcpu->nmi_iret = false;
+	vcpu->shadow_step = false;
 	vcpu->front_irq = -1;
 	vcpu->wait.kind = BV_WAIT_NOTHING;
 	bv_ioreplay_reset(&vcpu->replay);
@@ -65,10 +66,12 @@ void bv_vcpu_reset(struct bv_vcpu *vcpu, bool init)
 	bv_vendor->tlb_flush(vcpu);
 	if (!init) {
 		state->pat = RESET_PAT;
-		state->star = state->lstar = state->cstar = state->sfmask = state->kernel_gs_base = 0;
+		state->star = state->lstar = state->cstar = state->sfmask = state->kernel_gs_base =
+			0;
 		state->sysenter_cs = state->sysenter_esp = state->sysenter_eip = 0;
 		vcpu->xcr0 = BV_XCR0_X87;
-		vcpu->mp_state = bv_vcpu_is_bsp(vcpu) || !vcpu->vm->intc ? BV_MP_RUNNABLE : BV_MP_UNINITIALIZED;
+		vcpu->mp_state = bv_vcpu_is_bsp(vcpu) || !vcpu->vm->intc ? BV_MP_RUNNABLE :
+									   BV_MP_UNINITIALIZED;
 		if (vcpu->vm->pv && vcpu->vm->pv->vcpu_reset)
 			vcpu->vm->pv->vcpu_reset(vcpu);
 	}
@@ -80,9 +83,9 @@ void bv_vcpu_reset(struct bv_vcpu *vcpu, bool init)
 
 /* ---- control registers, with a guest's checks ---- */
 
-#define CR0_BITS                                                                                   \
-	(BV_CR0_PE | BV_CR0_MP | BV_CR0_EM | BV_CR0_TS | BV_CR0_ET | BV_CR0_NE | BV_CR0_WP | BV_CR0_AM | BV_CR0_NW | \
-	 BV_CR0_CD | BV_CR0_PG)
+#define CR0_BITS                                                                             \
+	(BV_CR0_PE | BV_CR0_MP | BV_CR0_EM | BV_CR0_TS | BV_CR0_ET | BV_CR0_NE | BV_CR0_WP | \
+	 BV_CR0_AM | BV_CR0_NW | BV_CR0_CD | BV_CR0_PG)
 
 static bool cr0_valid(u64 cr0)
 {
@@ -107,7 +110,8 @@ bool bv_vcpu_cr0_write(struct bv_vcpu *vcpu, u64 value)
 		state->efer |= BV_EFER_LMA;
 	}
 	if (changed & BV_CR0_PG && !(value & BV_CR0_PG)) {
-		if (state->cr4 & BV_CR4_PCIDE || (state->efer & BV_EFER_LMA && state->seg[BV_SEG_CS].attr & BV_SEG_L))
+		if (state->cr4 & BV_CR4_PCIDE ||
+		    (state->efer & BV_EFER_LMA && state->seg[BV_SEG_CS].attr & BV_SEG_L))
 			return false;
 		state->efer &= ~BV_EFER_LMA;
 	}
@@ -142,10 +146,11 @@ bool bv_vcpu_cr4_write(struct bv_vcpu *vcpu, u64 value)
 	changed = state->cr4 ^ value;
 	if (state->efer & BV_EFER_LMA && (!(value & BV_CR4_PAE) || changed & BV_CR4_LA57))
 		return false;
-	if (changed & value & BV_CR4_PCIDE && (!(state->efer & BV_EFER_LMA) || state->cr3 & BV_CR3_PCID))
+	if (changed & value & BV_CR4_PCIDE &&
+	    (!(state->efer & BV_EFER_LMA) || state->cr3 & BV_CR3_PCID))
 		return false;
-	if (changed & (BV_CR4_PSE | BV_CR4_PAE | BV_CR4_PGE | BV_CR4_PCIDE | BV_CR4_SMEP | BV_CR4_SMAP | BV_CR4_PKE |
-		       BV_CR4_LA57))
+	if (changed & (BV_CR4_PSE | BV_CR4_PAE | BV_CR4_PGE | BV_CR4_PCIDE | BV_CR4_SMEP |
+		       BV_CR4_SMAP | BV_CR4_PKE | BV_CR4_LA57))
 		bv_vendor->tlb_flush(vcpu);
 	state->cr4 = value;
 	return true;
@@ -188,7 +193,10 @@ bool bv_vcpu_xcr0_write(struct bv_vcpu *vcpu, u64 value)
 
 /* ---- state for fronts ---- */
 
-/* User space may answer a request by putting the CPU elsewhere (a reset): then nobody waits for the answer. */
+/*
+ * User space may answer a request by putting the CPU elsewhere (a reset): then nobody waits for the
+ * answer.
+ */
 static void wait_forget_if_moved(struct bv_vcpu *vcpu)
 {
 	if (vcpu->wait.kind == BV_WAIT_NOTHING || vcpu->gprs.rip == vcpu->wait.rip)
@@ -234,20 +242,27 @@ static int sregs_check(struct bv_vcpu *vcpu, const struct bv_sregs *sregs)
 	bool paging = sregs->cr0 & BV_CR0_PG;
 
 	if (!cr0_valid(sregs->cr0))
-		return bv_refuse(why, BV_EINVAL, "sregs: CR0 %#llx: reserved bits, PG without PE, or NW without CD",
+		return bv_refuse(why, BV_EINVAL,
+				 "sregs: CR0 %#llx: reserved bits, PG without PE, or NW without CD",
 				 sregs->cr0);
 	if (sregs->cr4 & ~vcpu->caps.cr4)
-		return bv_refuse(why, BV_EINVAL, "sregs: CR4 %#llx has bits that the vCPU's CPUID does not offer (%#llx)",
-				 sregs->cr4, sregs->cr4 & ~vcpu->caps.cr4);
+		return bv_refuse(
+			why, BV_EINVAL,
+			"sregs: CR4 %#llx has bits that the vCPU's CPUID does not offer (%#llx)",
+			sregs->cr4, sregs->cr4 & ~vcpu->caps.cr4);
 	if (paging && sregs->efer & BV_EFER_LME) {
 		if (!(sregs->cr4 & BV_CR4_PAE) || !(sregs->efer & BV_EFER_LMA))
-			return bv_refuse(why, BV_EINVAL, "sregs: paging with EFER.LME needs CR4.PAE and EFER.LMA (EFER %#llx)",
+			return bv_refuse(why, BV_EINVAL,
+					 "sregs: paging with EFER.LME needs CR4.PAE and EFER.LMA "
+					 "(EFER %#llx)",
 					 sregs->efer);
 		if (sregs->cr3 >> vcpu->caps.phys_bits && !(sregs->cr3 & BV_CR3_NOFLUSH))
-			return bv_refuse(why, BV_EINVAL, "sregs: CR3 %#llx passes %u physical bits", sregs->cr3,
-					 vcpu->caps.phys_bits);
+			return bv_refuse(why, BV_EINVAL, "sregs: CR3 %#llx passes %u physical bits",
+					 sregs->cr3, vcpu->caps.phys_bits);
 	} else if (sregs->efer & BV_EFER_LMA || sregs->seg[BV_SEG_CS].attr & BV_SEG_L) {
-		return bv_refuse(why, BV_EINVAL, "sregs: EFER.LMA or CS.L without long mode (EFER %#llx)", sregs->efer);
+		return bv_refuse(why, BV_EINVAL,
+				 "sregs: EFER.LMA or CS.L without long mode (EFER %#llx)",
+				 sregs->efer);
 	}
 	if (sregs->cr8 > 15)
 		return bv_refuse(why, BV_EINVAL, "sregs: CR8 %#llx: above 15", sregs->cr8);
@@ -263,8 +278,8 @@ int bv_vcpu_sregs_set(struct bv_vcpu *vcpu, const struct bv_sregs *sregs)
 		return error;
 	if (vcpu->vm->intc &&
 	    vcpu->vm->intc->msr_write(vcpu, 0x1b, sregs->apic_base, true) == BV_ACCESS_FAULT)
-		return bv_refuse(&vcpu->vm->why, BV_EINVAL, "sregs: APIC base %#llx is no state of an APIC",
-				 sregs->apic_base);
+		return bv_refuse(&vcpu->vm->why, BV_EINVAL,
+				 "sregs: APIC base %#llx is no state of an APIC", sregs->apic_base);
 	bv_vcpu_touch(vcpu, BV_ST_SEGS | BV_ST_TABLES | BV_ST_CR);
 	__builtin_memcpy(state->seg, sregs->seg, sizeof(sregs->seg));
 	state->gdt = sregs->gdt;
@@ -276,8 +291,8 @@ int bv_vcpu_sregs_set(struct bv_vcpu *vcpu, const struct bv_sregs *sregs)
 	state->efer = sregs->efer;
 	bv_vcpu_set_cr8(vcpu, sregs->cr8);
 	/* An application processor that user space starts itself, without SIPI. */
-	if (bv_vcpu_is_bsp(vcpu) && state->seg[BV_SEG_CS].sel == 0xf000 && vcpu->gprs.rip == 0xfff0 &&
-	    !(state->cr0 & BV_CR0_PE))
+	if (bv_vcpu_is_bsp(vcpu) && state->seg[BV_SEG_CS].sel == 0xf000 &&
+	    vcpu->gprs.rip == 0xfff0 && !(state->cr0 & BV_CR0_PE))
 		vcpu->mp_state = BV_MP_RUNNABLE;
 	bv_vendor->tlb_flush(vcpu);
 	bv_vcpu_request(vcpu, BV_REQ_RELOAD);
@@ -296,7 +311,8 @@ void bv_vcpu_debugregs_get(struct bv_vcpu *vcpu, struct bv_debugregs *debugregs)
 int bv_vcpu_debugregs_set(struct bv_vcpu *vcpu, const struct bv_debugregs *debugregs)
 {
 	if (debugregs->dr6 >> 32 || debugregs->dr7 >> 32)
-		return bv_refuse(&vcpu->vm->why, BV_EINVAL, "debug registers: DR6 %#llx or DR7 %#llx has high bits",
+		return bv_refuse(&vcpu->vm->why, BV_EINVAL,
+				 "debug registers: DR6 %#llx or DR7 %#llx has high bits",
 				 debugregs->dr6, debugregs->dr7);
 	bv_vcpu_touch(vcpu, BV_ST_DR);
 	__builtin_memcpy(vcpu->db, debugregs->db, sizeof(vcpu->db));
@@ -328,6 +344,7 @@ int bv_vcpu_events_set(struct bv_vcpu *vcpu, const struct bv_events *events)
 	bv_vendor->shadow_set(vcpu, events->interrupt.shadow);
 	if (events->triple_fault)
 		bv_vcpu_request(vcpu, BV_REQ_TRIPLE_FAULT);
+	bv_vcpu_request(vcpu, BV_REQ_SOFT_IRQ);
 	bv_vcpu_request(vcpu, BV_REQ_EVENT);
 	return 0;
 }
@@ -340,7 +357,8 @@ enum bv_mp_state bv_vcpu_mp_get(struct bv_vcpu *vcpu)
 int bv_vcpu_mp_set(struct bv_vcpu *vcpu, enum bv_mp_state state)
 {
 	if (!vcpu->vm->intc && state != BV_MP_RUNNABLE)
-		return bv_refuse(&vcpu->vm->why, BV_EINVAL, "MP state %u: without local APICs here all vCPUs are runnable",
+		return bv_refuse(&vcpu->vm->why, BV_EINVAL,
+				 "MP state %u: without local APICs here all vCPUs are runnable",
 				 state);
 	if (state == BV_MP_SIPI_RECEIVED) {
 		vcpu->mp_state = BV_MP_INIT_RECEIVED;
@@ -360,7 +378,8 @@ u64 bv_vcpu_xcr0_get(struct bv_vcpu *vcpu)
 int bv_vcpu_xcr0_set(struct bv_vcpu *vcpu, u64 xcr0)
 {
 	if (!bv_vcpu_xcr0_write(vcpu, xcr0))
-		return bv_refuse(&vcpu->vm->why, BV_EINVAL, "XCR0 %#llx: the vCPU's CPUID allows %#llx", xcr0,
+		return bv_refuse(&vcpu->vm->why, BV_EINVAL,
+				 "XCR0 %#llx: the vCPU's CPUID allows %#llx", xcr0,
 				 vcpu->caps.xcr0);
 	return 0;
 }
@@ -398,8 +417,12 @@ u64 bv_vcpu_apic_base(struct bv_vcpu *vcpu)
 int bv_vcpu_guest_debug(struct bv_vcpu *vcpu, const struct bv_guest_debug *debug)
 {
 	if ((debug->inject_db || debug->inject_bp) && vcpu->events.exception.pending)
-		return bv_refuse(&vcpu->vm->why, BV_EBUSY, "guest debug: an exception is pending already");
-	/* The hardware's DR7 was the debugger's while hard breakpoints were on: give the guest's own back. */
+		return bv_refuse(&vcpu->vm->why, BV_EBUSY,
+				 "guest debug: an exception is pending already");
+	/*
+	 * The hardware's DR7 was the debugger's while hard breakpoints were on: give the guest's
+	 * own back.
+	 */
 	bv_vcpu_touch(vcpu, BV_ST_DR);
 	if (vcpu->debug.hard_breakpoints)
 		vcpu->state.dr7 = vcpu->debug_guest_dr7;
@@ -433,12 +456,18 @@ static const struct {
 	u8 reg, number;
 	u32 leaf;
 } optional_bits[] = {
-	{ BV_CR4_LA57, false, BV_CPUID_ECX, 16, 7 },	{ BV_CR4_FSGSBASE, false, BV_CPUID_EBX, 0, 7 },
-	{ BV_CR4_PCIDE, false, BV_CPUID_ECX, 17, 1 },	{ BV_CR4_OSXSAVE, false, BV_CPUID_ECX, 26, 1 },
-	{ BV_CR4_SMEP, false, BV_CPUID_EBX, 7, 7 },	{ BV_CR4_SMAP, false, BV_CPUID_EBX, 20, 7 },
-	{ BV_CR4_PKE, false, BV_CPUID_ECX, 3, 7 },	{ BV_CR4_UMIP, false, BV_CPUID_ECX, 2, 7 },
-	{ BV_EFER_NXE, true, BV_CPUID_EDX, 20, 0x80000001 }, { BV_EFER_LME, true, BV_CPUID_EDX, 29, 0x80000001 },
-	{ BV_EFER_SCE, true, BV_CPUID_EDX, 11, 0x80000001 }, { BV_EFER_FFXSR, true, BV_CPUID_EDX, 25, 0x80000001 },
+	{ BV_CR4_LA57, false, BV_CPUID_ECX, 16, 7 },
+	{ BV_CR4_FSGSBASE, false, BV_CPUID_EBX, 0, 7 },
+	{ BV_CR4_PCIDE, false, BV_CPUID_ECX, 17, 1 },
+	{ BV_CR4_OSXSAVE, false, BV_CPUID_ECX, 26, 1 },
+	{ BV_CR4_SMEP, false, BV_CPUID_EBX, 7, 7 },
+	{ BV_CR4_SMAP, false, BV_CPUID_EBX, 20, 7 },
+	{ BV_CR4_PKE, false, BV_CPUID_ECX, 3, 7 },
+	{ BV_CR4_UMIP, false, BV_CPUID_ECX, 2, 7 },
+	{ BV_EFER_NXE, true, BV_CPUID_EDX, 20, 0x80000001 },
+	{ BV_EFER_LME, true, BV_CPUID_EDX, 29, 0x80000001 },
+	{ BV_EFER_SCE, true, BV_CPUID_EDX, 11, 0x80000001 },
+	{ BV_EFER_FFXSR, true, BV_CPUID_EDX, 25, 0x80000001 },
 };
 
 static void caps_read(struct bv_vcpu *vcpu)
@@ -447,11 +476,12 @@ static void caps_read(struct bv_vcpu *vcpu)
 	struct bv_cpuid_live facts = { 0 };
 	u32 out[4];
 
-	caps->cr4 = BV_CR4_VME | BV_CR4_PVI | BV_CR4_TSD | BV_CR4_DE | BV_CR4_PSE | BV_CR4_PAE | BV_CR4_MCE | BV_CR4_PGE |
-		    BV_CR4_PCE | BV_CR4_OSFXSR | BV_CR4_OSXMMEXCPT;
+	caps->cr4 = BV_CR4_VME | BV_CR4_PVI | BV_CR4_TSD | BV_CR4_DE | BV_CR4_PSE | BV_CR4_PAE |
+		    BV_CR4_MCE | BV_CR4_PGE | BV_CR4_PCE | BV_CR4_OSFXSR | BV_CR4_OSXMMEXCPT;
 	caps->efer = 0;
 	for (unsigned int i = 0; i < BV_ARRAY_SIZE(optional_bits); i++)
-		if (leaf_bit(vcpu, optional_bits[i].leaf, optional_bits[i].reg, optional_bits[i].number))
+		if (leaf_bit(vcpu, optional_bits[i].leaf, optional_bits[i].reg,
+			     optional_bits[i].number))
 			*(optional_bits[i].efer ? &caps->efer : &caps->cr4) |= optional_bits[i].bit;
 	caps->cr4 &= bv_vendor->cr4_supported();
 	bv_cpuid_lookup(vcpu->cpuid, vcpu->cpuid_count, 0xd, 0, &facts, out);
@@ -467,7 +497,8 @@ static void caps_read(struct bv_vcpu *vcpu)
 	caps->pat = leaf_bit(vcpu, 1, BV_CPUID_EDX, 16);
 	caps->mce = leaf_bit(vcpu, 1, BV_CPUID_EDX, 7);
 	caps->tsc_adjust = leaf_bit(vcpu, 7, BV_CPUID_EBX, 1);
-	caps->rdtscp = leaf_bit(vcpu, 0x80000001, BV_CPUID_EDX, 27) || leaf_bit(vcpu, 7, BV_CPUID_ECX, 22);
+	caps->rdtscp =
+		leaf_bit(vcpu, 0x80000001, BV_CPUID_EDX, 27) || leaf_bit(vcpu, 7, BV_CPUID_ECX, 22);
 }
 
 int bv_vcpu_cpuid_set(struct bv_vcpu *vcpu, const struct bv_cpuid_leaf *leaves, unsigned int count)
@@ -476,7 +507,8 @@ int bv_vcpu_cpuid_set(struct bv_vcpu *vcpu, const struct bv_cpuid_leaf *leaves, 
 	u32 bad = 0;
 
 	if (count > BV_CPUID_MAX)
-		return bv_refuse(&vcpu->vm->why, BV_E2BIG, "CPUID: %u leaves, at most %u", count, BV_CPUID_MAX);
+		return bv_refuse(&vcpu->vm->why, BV_E2BIG, "CPUID: %u leaves, at most %u", count,
+				 BV_CPUID_MAX);
 	copy = bv_host_alloc((count ? count : 1) * sizeof(*copy));
 	if (!copy)
 		return -BV_ENOMEM;
@@ -484,7 +516,8 @@ int bv_vcpu_cpuid_set(struct bv_vcpu *vcpu, const struct bv_cpuid_leaf *leaves, 
 		__builtin_memcpy(copy, leaves, count * sizeof(*copy));
 	if (bv_cpuid_sort(copy, count, &bad)) {
 		bv_host_free(copy);
-		return bv_refuse(&vcpu->vm->why, BV_EINVAL, "CPUID: leaf %#x is given twice, or with and without subleaves",
+		return bv_refuse(&vcpu->vm->why, BV_EINVAL,
+				 "CPUID: leaf %#x is given twice, or with and without subleaves",
 				 bad);
 	}
 	bv_host_free(vcpu->cpuid);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The virtual CPU and the VM from inside: for core, chips and vendors. Hosts and fronts see bv/vm.h.
+ * The virtual CPU and the VM from inside: for core, chips and vendors. Hosts and fronts see
+ * bv/vm.h.
  *
- * Where a vCPU's registers are. General registers, RIP and RFLAGS are in vcpu->gprs whenever the guest does not run. All else
- * (segments, control registers, system MSRs) stays with the vendor and is brought here on demand: bv_vcpu_need() makes a group
- * valid in vcpu->state, bv_vcpu_touch() also says that it will be changed and must go back before the next entry.
+ * Where a vCPU's registers are. General registers, RIP and RFLAGS are in vcpu->gprs whenever the
+ * guest does not run. All else (segments, control registers, system MSRs) stays with the vendor and
+ * is brought here on demand: bv_vcpu_need() makes a group valid in vcpu->state, bv_vcpu_touch()
+ * also says that it will be changed and must go back before the next entry.
  */
 #ifndef BV_CORE_VCPU_H
 #define BV_CORE_VCPU_H
@@ -20,7 +22,10 @@
 #include "core/vendor.h"
 #include "x86/emulate.h"
 
-/* Work that a vCPU must notice before it enters the guest: bits of vcpu->requests, set by anybody (bv_vcpu_request). */
+/*
+ * Work that a vCPU must notice before it enters the guest: bits of vcpu->requests, set by anybody
+ * (bv_vcpu_request).
+ */
 enum bv_request {
 	BV_REQ_EVENT, /* interrupts, NMIs or exceptions to look at */
 	BV_REQ_TLB_FLUSH,
@@ -32,9 +37,13 @@ enum bv_request {
 	BV_REQ_INIT, /* INIT arrived */
 	BV_REQ_SIPI,
 	BV_REQ_UNHALT, /* ends HLT without an event */
+	BV_REQ_SOFT_IRQ, /* a software interrupt is to be delivered again: its length has to be found */
 };
 
-/* Groups of registers that move between vcpu->state and the vendor together. Bits 0 to 7: one segment each. */
+/*
+ * Groups of registers that move between vcpu->state and the vendor together. Bits 0 to 7: one
+ * segment each.
+ */
 #define BV_ST_SEG(number) (1u << (number))
 #define BV_ST_SEGS 0xffu
 #define BV_ST_TABLES 0x100u /* gdt, idt */
@@ -86,7 +95,10 @@ enum bv_io_wait {
 	BV_WAIT_HYPERCALL,
 };
 
-enum bv_guest_mode { BV_OUTSIDE_GUEST, BV_IN_GUEST };
+enum bv_guest_mode {
+	BV_OUTSIDE_GUEST,
+	BV_IN_GUEST
+};
 
 struct bv_vcpu {
 	/* constant after creation */
@@ -130,6 +142,7 @@ struct bv_vcpu {
 		u64 rip; /* of the instruction: if it has changed, nobody waits any more */
 		u8 length;
 		u8 bytes;
+		u8 hits; /* breakpoints that the access met, as in DR6 */
 		struct bv_mmio mmio;
 	} wait;
 	struct bv_run *run; /* while in bv_vcpu_run */
@@ -138,6 +151,9 @@ struct bv_vcpu {
 	bool nmi_iret; /* the NMI handler's IRET is at iret_rip, about to be executed */
 	u64 iret_rip;
 	bool stepping; /* TF is ours for the next instruction */
+	bool shadow_step; /* the instruction at RIP is in a shadow that the hardware has forgotten */
+	u64 soft_rip,
+		soft_next_rip; /* of a software interrupt that is delivered again: at it, and behind it */
 	bool state_protected; /* CR0.PE at this entry: exceptions have error codes */
 	bool step_due; /* the debugger's step is over: tell it before the next entry */
 	bool step_guest_tf; /* and the guest had it set itself */
@@ -171,7 +187,10 @@ struct bv_vm {
 	const struct bv_intc_ops *intc; /* NULL: the front has the interrupt controllers */
 	void *chips; /* the chips' per-VM data */
 
-	/* guarded by mem_lock: a sleeping lock, held for reading over an exit's work, for writing to change the map */
+	/*
+	 * guarded by mem_lock: a sleeping lock, held for reading over an exit's work, for writing
+	 * to change the map
+	 */
 	struct bv_rwsem mem_lock;
 	struct bv_bus bus[BV_BUS_COUNT];
 	struct bv_regions regions; /* changed under both mem_lock for writing and nest.lock */
@@ -226,7 +245,8 @@ static inline bool bv_vcpu_take_request(struct bv_vcpu *vcpu, enum bv_request re
 {
 	if (!(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & (1u << request)))
 		return false;
-	return __atomic_fetch_and(&vcpu->requests, ~(1u << request), __ATOMIC_SEQ_CST) & (1u << request);
+	return __atomic_fetch_and(&vcpu->requests, ~(1u << request), __ATOMIC_SEQ_CST) &
+	       (1u << request);
 }
 
 /* ---- between the files of core ---- */
@@ -249,7 +269,10 @@ bool bv_vcpu_efer_write(struct bv_vcpu *vcpu, u64 value);
 void bv_cpuid_of(struct bv_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4]);
 
 /* event.c */
-/* Raises an exception, as the instruction at hand: merged with one under delivery into #DF or a triple fault. */
+/*
+ * Raises an exception, as the instruction at hand: merged with one under delivery into #DF or a
+ * triple fault.
+ */
 void bv_event_raise(struct bv_vcpu *vcpu, u8 vector, bool has_error, u32 error, u64 payload);
 void bv_event_raise_fault(struct bv_vcpu *vcpu, const struct bv_fault *fault);
 static inline void bv_event_gp(struct bv_vcpu *vcpu)
@@ -272,31 +295,55 @@ bool bv_event_irq_allowed(struct bv_vcpu *vcpu);
 bool bv_event_front_irq_taken(struct bv_vcpu *vcpu);
 /* The NMI handler's IRET is about to be executed. */
 void bv_event_iret(struct bv_vcpu *vcpu);
+/* A software interrupt waits to be delivered again. Under the memory lock. */
+void bv_event_soft_prepare(struct bv_vcpu *vcpu);
+/*
+ * The interrupt window opened although the instruction at RIP is in a shadow. Under the memory
+ * lock.
+ */
+void bv_event_shadow_step(struct bv_vcpu *vcpu);
 /* #DB came: true if it was for us alone. */
 bool bv_event_step_done(struct bv_vcpu *vcpu);
 
 /* exit.c */
 enum bv_exit_next bv_exit_handle(struct bv_vcpu *vcpu);
+/* RIP past an instruction of this length. */
+u64 bv_exit_rip_after(struct bv_vcpu *vcpu, unsigned int length);
 /* Moves RIP past the instruction that exited. */
 void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length);
-/* An instruction that was carried out here ended with a single step due: by TF, or for the debugger. */
+/*
+ * An instruction that was carried out here ended with a single step due: by TF, or for the
+ * debugger.
+ */
 void bv_exit_stepped(struct bv_vcpu *vcpu);
 /* Tells the debugger of such a step. */
 enum bv_exit_next bv_exit_step_report(struct bv_vcpu *vcpu);
+/*
+ * The opcode at RIP, two bytes for those that begin with 0F; 0: no code is there. *length: with its
+ * prefixes. Under the memory lock.
+ */
+u16 bv_exit_opcode(struct bv_vcpu *vcpu, unsigned int *length, u8 *next);
 /* The length of the RDMSR or WRMSR at RIP; 0: another instruction is there by now. */
 unsigned int bv_exit_msr_length(struct bv_vcpu *vcpu, bool write);
 /* Returns to the front because the engine is at its end; the reason goes to the ring. */
-enum bv_exit_next bv_exit_internal(struct bv_vcpu *vcpu, const char *format, ...) bv_printf_like(2, 3);
+enum bv_exit_next bv_exit_internal(struct bv_vcpu *vcpu, const char *format, ...)
+	bv_printf_like(2, 3);
 
 /* fault.c: a guest-physical page has no mapping, or not enough. */
 enum bv_exit_next bv_fault_nested(struct bv_vcpu *vcpu);
 
 /* emul.c */
-/* Emulates the instruction at RIP. one_gpa: the guest-physical address of its only data access, or ~0. */
+/*
+ * Emulates the instruction at RIP. one_gpa: the guest-physical address of its only data access, or
+ * ~0.
+ */
 enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa);
 /* The same for an access to a device at gpa. */
 enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa);
-/* Copies up to `count` bytes of code at RIP; returns how many, 0: none (a fault may be raised by running on). */
+/*
+ * Copies up to `count` bytes of code at RIP; returns how many, 0: none (a fault may be raised by
+ * running on).
+ */
 unsigned int bv_code_read(struct bv_vcpu *vcpu, u8 *bytes, unsigned int count);
 /* Goes on with what waited for user space. NEXT_GUEST: finished. */
 enum bv_exit_next bv_wait_finish(struct bv_vcpu *vcpu);
@@ -332,8 +379,8 @@ static inline u64 bv_vcpu_tsc(const struct bv_vcpu *vcpu)
 	return bv_host_tsc() + vcpu->tsc_offset;
 }
 
-#define bv_vm_for_each_vcpu(i, v, vm)                                                              \
-	for ((i) = 0; (i) < __atomic_load_n(&(vm)->vcpu_count, __ATOMIC_ACQUIRE); (i)++)           \
+#define bv_vm_for_each_vcpu(i, v, vm)                                                    \
+	for ((i) = 0; (i) < __atomic_load_n(&(vm)->vcpu_count, __ATOMIC_ACQUIRE); (i)++) \
 		if (((v) = __atomic_load_n(&(vm)->vcpu[i], __ATOMIC_ACQUIRE)))
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The vendor seam: what the engine asks of a way to run guest code. One const table, chosen once by bv_engine_init; until
- * then bv_vendor is NULL. Verbs ask for meaning, not for registers; a raw code of SVM or VMX never leaves its folder.
- * Nothing here assumes nested paging: a vendor with `nest` NULL keeps the guest's translations in another way.
+ * The vendor seam: what the engine asks of a way to run guest code. One const table, chosen once by
+ * bv_engine_init; until then bv_vendor is NULL. Verbs ask for meaning, not for registers; a raw
+ * code of SVM or VMX never leaves its folder. Nothing here assumes nested paging: a vendor with
+ * `nest` NULL keeps the guest's translations in another way.
  */
 #ifndef BV_CORE_VENDOR_H
 #define BV_CORE_VENDOR_H
@@ -13,17 +14,22 @@ struct bv_vm;
 struct bv_vcpu;
 struct bv_nest_format;
 
-enum bv_event_kind { BV_EVENT_IRQ, BV_EVENT_NMI, BV_EVENT_EXCEPTION, BV_EVENT_SOFT_IRQ };
+enum bv_event_kind {
+	BV_EVENT_IRQ,
+	BV_EVENT_NMI,
+	BV_EVENT_EXCEPTION,
+	BV_EVENT_SOFT_IRQ
+};
 
 /* Exits that are wanted only at times. */
 struct bv_wishes {
 	bool irq_window; /* exit as soon as the guest can take an interrupt */
-	bool nmi_window; /* exit when an NMI handler is about to end */
+	bool nmi_window; /* exit when an NMI handler is about to end; see nmi_windows */
 	bool cr8_writes;
 	bool cr4_writes; /* the guest could set bits that its CPUID does not have */
 	bool dr_accesses;
-	bool single_step; /* #DB after one instruction, for us */
-	bool db_exits, bp_exits; /* #DB, #BP */
+	bool single_step; /* TF is ours: exceptions exit, so that no flags are saved with it */
+	bool bp_exits; /* #BP */
 	bool rdtsc;
 };
 
@@ -42,11 +48,22 @@ struct bv_vendor {
 	int (*vcpu_init)(struct bv_vcpu *vcpu);
 	void (*vcpu_fini)(struct bv_vcpu *vcpu);
 
-	/* The vCPU's thread comes onto a CPU (vcpu->cpu is the last one), or leaves it. Preemption off. */
+	/*
+	 * The vCPU's thread comes onto a CPU (vcpu->cpu is the last one), or leaves it. Preemption
+	 * off.
+	 */
 	void (*load)(struct bv_vcpu *vcpu);
 	void (*unload)(struct bv_vcpu *vcpu);
 
-	/* Enters the guest with vcpu->cr8 and comes back with vcpu->exit filled, gprs and cr8 current. irqs off. */
+	/*
+	 * Before an entry, where control registers were changed (BV_ST_CR is dirty). NULL: nothing
+	 * to do. sleep.
+	 */
+	void (*prepare)(struct bv_vcpu *vcpu);
+	/*
+	 * Enters the guest with vcpu->cr8 and comes back with vcpu->exit filled, gprs and cr8
+	 * current. irqs off.
+	 */
 	void (*enter)(struct bv_vcpu *vcpu);
 
 	/* Register groups (BV_ST_*) from the vendor to vcpu->state, and back. */
@@ -54,7 +71,8 @@ struct bv_vendor {
 	void (*push)(struct bv_vcpu *vcpu, u32 groups);
 
 	/* Delivers this event at the next entry. irqs off. */
-	void (*inject)(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error, u32 error);
+	void (*inject)(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error,
+		       u32 error);
 	/* Takes back an injection that no entry has carried out. */
 	void (*uninject)(struct bv_vcpu *vcpu);
 	void (*wish)(struct bv_vcpu *vcpu, const struct bv_wishes *wishes);
@@ -74,9 +92,15 @@ struct bv_vendor {
 	u64 (*cr4_supported)(void);
 
 	const struct bv_nest_format *nest;
+	/*
+	 * The hardware keeps NMIs out until IRET: events.nmi.masked is current after each exit, and
+	 * the wish nmi_window asks for an exit as soon as an NMI can be taken.
+	 */
+	bool nmi_windows;
 };
 
 extern const struct bv_vendor *bv_vendor;
 extern const struct bv_vendor bv_svm_vendor;
+extern const struct bv_vendor bv_vmx_vendor;
 
 #endif

@@ -6,19 +6,21 @@
 const struct bv_vendor *bv_vendor;
 
 /* In the order in which they are tried. */
-static const struct bv_vendor *const vendors[] = { &bv_svm_vendor };
+static const struct bv_vendor *const vendors[] = { &bv_svm_vendor, &bv_vmx_vendor };
 
 int bv_engine_init(void)
 {
-	const char *why = "no vendor's virtualization was found";
+	const char *why[BV_ARRAY_SIZE(vendors)];
 	int error;
 
 	bv_why_init(bv_why_global());
 	for (unsigned int i = 0; i < BV_ARRAY_SIZE(vendors) && !bv_vendor; i++)
-		if (vendors[i]->probe(&why))
+		if (vendors[i]->probe(&why[i]))
 			bv_vendor = vendors[i];
+	for (unsigned int i = 0; i < BV_ARRAY_SIZE(vendors) && !bv_vendor; i++)
+		bv_refuse(bv_why_global(), BV_ENODEV, "%s", why[i]);
 	if (!bv_vendor)
-		return bv_refuse(bv_why_global(), BV_ENODEV, "%s", why);
+		return -BV_ENODEV;
 	error = bv_vendor->init();
 	if (error) {
 		bv_refuse(bv_why_global(), -error, "%s: no memory for its tables", bv_vendor->name);
@@ -66,6 +68,13 @@ no_nest:
 	return NULL;
 }
 
+static void vcpu_free(struct bv_vcpu *vcpu)
+{
+	bv_host_free(vcpu->cpuid);
+	bv_host_free(vcpu->msrs);
+	bv_host_free(vcpu);
+}
+
 static void vcpu_destroy(struct bv_vcpu *vcpu)
 {
 	if (vcpu->vm->intc && vcpu->intc)
@@ -73,9 +82,7 @@ static void vcpu_destroy(struct bv_vcpu *vcpu)
 	bv_vendor->vcpu_fini(vcpu);
 	bv_nest_cache_drop(&vcpu->cache);
 	bv_host_free(vcpu->ring);
-	bv_host_free(vcpu->cpuid);
-	bv_host_free(vcpu->msrs);
-	bv_host_free(vcpu);
+	vcpu_free(vcpu);
 }
 
 void bv_vm_destroy(struct bv_vm *vm)
@@ -93,63 +100,93 @@ void bv_vm_destroy(struct bv_vm *vm)
 	bv_host_free(vm);
 }
 
-struct bv_vcpu *bv_vcpu_create(struct bv_vm *vm, unsigned int index, void *host_cookie, void *io_page, int *error)
+static struct bv_vcpu *vcpu_alloc(struct bv_vm *vm, unsigned int index)
 {
-	struct bv_vcpu *vcpu = NULL;
+	struct bv_vcpu *vcpu = bv_host_alloc(sizeof(*vcpu));
 
-	*error = index < BV_MAX_VCPUS ? 0 : bv_refuse(&vm->why, BV_EINVAL, "vCPU id %u: the highest is %u", index,
-						      BV_MAX_VCPUS - 1);
-	if (!*error) {
-		vcpu = bv_host_alloc(sizeof(*vcpu));
-		*error = vcpu ? 0 : -BV_ENOMEM;
-	}
-	if (*error)
+	if (!vcpu)
 		return NULL;
 	vcpu->vm = vm;
 	vcpu->index = index;
-	vcpu->host = host_cookie;
-	vcpu->io_page = io_page;
 	vcpu->front_irq = -1;
 	vcpu->cpu = ~0u;
 	vcpu->emul.gpr = vcpu->gprs.gpr;
 	vcpu->emul.owner = vcpu;
 	vcpu->emul.replay = &vcpu->replay;
-	*error = bv_msr_store_init(vcpu);
-	if (!*error)
-		*error = bv_vcpu_cpuid_set(vcpu, NULL, 0);
-	if (!*error)
-		*error = bv_vendor->vcpu_init(vcpu);
-	if (*error)
-		goto no_vendor;
-	if (vm->intc)
-		*error = vm->intc->vcpu_init(vcpu);
-	if (*error)
-		goto no_intc;
+	return vcpu;
+}
+
+/* What the vendor and the interrupt controllers add, and the state after RESET. */
+static int vcpu_equip(struct bv_vcpu *vcpu)
+{
+	const struct bv_intc_ops *intc = vcpu->vm->intc;
+	int error = bv_msr_store_init(vcpu);
+
+	if (!error)
+		error = bv_vcpu_cpuid_set(vcpu, NULL, 0);
+	if (!error)
+		error = bv_vendor->vcpu_init(vcpu);
+	if (error)
+		return error;
+	error = intc ? intc->vcpu_init(vcpu) : 0;
+	if (error) {
+		bv_vendor->vcpu_fini(vcpu);
+		return error;
+	}
 	bv_vcpu_reset(vcpu, false);
 	bv_vcpu_msr_set(vcpu, 0x10, 0);
+	return 0;
+}
+
+static int vcpu_make_known(struct bv_vcpu *vcpu)
+{
+	struct bv_vm *vm = vcpu->vm;
+	unsigned int index = vcpu->index;
+	int error = 0;
+
 	bv_host_mutex_lock(&vm->vcpu_lock);
 	if (vm->vcpu[index]) {
-		*error = bv_refuse(&vm->why, BV_EEXIST, "vCPU id %u exists", index);
+		error = bv_refuse(&vm->why, BV_EEXIST, "vCPU id %u exists", index);
 	} else {
 		__atomic_store_n(&vm->vcpu[index], vcpu, __ATOMIC_RELEASE);
 		if (index >= vm->vcpu_count)
 			__atomic_store_n(&vm->vcpu_count, index + 1, __ATOMIC_RELEASE);
 	}
 	bv_host_mutex_unlock(&vm->vcpu_lock);
+	return error;
+}
+
+struct bv_vcpu *bv_vcpu_create(struct bv_vm *vm, unsigned int index, void *host_cookie,
+			       void *io_page, int *error)
+{
+	struct bv_vcpu *vcpu;
+
+	if (index >= BV_MAX_VCPUS) {
+		*error = bv_refuse(&vm->why, BV_EINVAL, "vCPU id %u: the highest is %u", index,
+				   BV_MAX_VCPUS - 1);
+		return NULL;
+	}
+	vcpu = vcpu_alloc(vm, index);
+	if (!vcpu) {
+		*error = -BV_ENOMEM;
+		return NULL;
+	}
+	vcpu->host = host_cookie;
+	vcpu->io_page = io_page;
+	*error = vcpu_equip(vcpu);
+	if (*error) {
+		vcpu_free(vcpu);
+		return NULL;
+	}
+	*error = vcpu_make_known(vcpu);
+	if (*error) {
+		vcpu_destroy(vcpu);
+		return NULL;
+	}
 	/* A VM that was killed before, or meanwhile, stays dead. */
 	if (bv_vm_dead(vm))
 		bv_vcpu_request(vcpu, BV_REQ_DEAD);
-	if (!*error)
-		return vcpu;
-	if (vm->intc)
-		vm->intc->vcpu_fini(vcpu);
-no_intc:
-	bv_vendor->vcpu_fini(vcpu);
-no_vendor:
-	bv_host_free(vcpu->cpuid);
-	bv_host_free(vcpu->msrs);
-	bv_host_free(vcpu);
-	return NULL;
+	return vcpu;
 }
 
 /* ---- small questions ---- */
@@ -187,7 +224,8 @@ void bv_vm_kill(struct bv_vm *vm, const char *format, ...)
 	bv_format_v(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	bv_refuse(&vm->why, BV_EIO, "VM ended: %s", text);
-	bv_vm_for_each_vcpu(i, vcpu, vm) {
+	bv_vm_for_each_vcpu(i, vcpu, vm)
+	{
 		bv_vcpu_request(vcpu, BV_REQ_DEAD);
 		bv_vcpu_kick(vcpu);
 	}

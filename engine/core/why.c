@@ -49,7 +49,8 @@ size_t bv_why_read(struct bv_why *why, char *text, size_t size)
 	for (; total + 1 > size && first < why->written; first++)
 		total -= why_length(why->line[first % BV_WHY_LINES]) + 1;
 	for (u32 i = first; i < why->written; i++)
-		length += bv_format(text + length, size - length, "%s\n", why->line[i % BV_WHY_LINES]);
+		length += bv_format(text + length, size - length, "%s\n",
+				    why->line[i % BV_WHY_LINES]);
 	bv_host_spin_unlock_irq(&why->lock, flags);
 	text[length] = '\0';
 	return length;

@@ -25,7 +25,8 @@ static void put_text(struct output *output, const char *text)
 		put(output, *text++);
 }
 
-static void put_number(struct output *output, u64 value, unsigned int base, const struct conversion *how)
+static void put_number(struct output *output, u64 value, unsigned int base,
+		       const struct conversion *how)
 {
 	char digits[20];
 	unsigned int count = 0;
@@ -79,7 +80,10 @@ size_t bv_format_v(char *buffer, size_t size, const char *format, va_list argume
 		} else if (how.letter == 'c') {
 			put(&output, va_arg(arguments, int));
 		} else if (how.letter == 'd') {
-			put_signed(&output, how.is_long ? va_arg(arguments, long long) : va_arg(arguments, int), &how);
+			put_signed(&output,
+				   how.is_long ? va_arg(arguments, long long) :
+						 va_arg(arguments, int),
+				   &how);
 		} else if (how.letter == 'u' || how.letter == 'x') {
 			u64 value = how.is_long ? va_arg(arguments, u64) : va_arg(arguments, u32);
 

@@ -39,11 +39,12 @@ static inline void bv_list_del(struct bv_list *node)
 
 #define bv_list_entry(node, type, member) BV_CONTAINER(node, type, member)
 
-#define bv_list_for_each(node, head) for ((node) = (head)->next; (node) != (head); (node) = (node)->next)
+#define bv_list_for_each(node, head) \
+	for ((node) = (head)->next; (node) != (head); (node) = (node)->next)
 
 /* The body may remove the node at hand. */
-#define bv_list_for_each_safe(node, after, head)                                                   \
-	for ((node) = (head)->next, (after) = (node)->next; (node) != (head);                      \
+#define bv_list_for_each_safe(node, after, head)                              \
+	for ((node) = (head)->next, (after) = (node)->next; (node) != (head); \
 	     (node) = (after), (after) = (node)->next)
 
 #endif

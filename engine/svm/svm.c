@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * AMD-V: finding it, turning it on and off, and the vendor's table. What a vCPU is to the hardware is in svm_vcpu.c, entering and
- * leaving in svm_enter.c, exits in svm_exit.c, MSR permissions in svm_msr.c.
+ * AMD-V: finding it, turning it on and off, and the vendor's table. What a vCPU is to the hardware
+ * is in svm_vcpu.c, entering and leaving in svm_enter.c, exits in svm_exit.c, MSR permissions in
+ * svm_msr.c.
  */
 #include "svm/svm.h"
+#include "x86/cr4.h"
 #include "x86/native.h"
 
 struct svm_globals svm;
@@ -24,7 +26,8 @@ static bool svm_probe(const char **why)
 	}
 	svm.has_rdtscp = id[3] & BV_BIT(27);
 	if (native_rdmsr(MSR_VM_CR) & VM_CR_SVMDIS) {
-		*why = "AMD-V is turned off by the firmware (VM_CR.SVMDIS is set): enable SVM in the firmware's setup";
+		*why = "AMD-V is turned off by the firmware (VM_CR.SVMDIS is set): enable SVM in "
+		       "the firmware's setup";
 		return false;
 	}
 	native_cpuid(0x8000000au, 0, id);
@@ -35,7 +38,8 @@ static bool svm_probe(const char **why)
 		return false;
 	}
 	if (svm.asids < 2) {
-		*why = "this CPU's AMD-V offers no address space identifier for guests (CPUID 8000000A EBX)";
+		*why = "this CPU's AMD-V offers no address space identifier for guests (CPUID "
+		       "8000000A EBX)";
 		return false;
 	}
 	return true;
@@ -109,7 +113,10 @@ static int svm_cpu_enable(void)
 		return -BV_EBUSY;
 	native_wrmsr(MSR_EFER, efer | BV_EFER_SVME);
 	native_wrmsr(MSR_VM_HSAVE_PA, bv_host_pa(cpu->hsave));
-	/* A new generation, so that ASIDs left by a former user of this CPU go with its first flush. */
+	/*
+	 * A new generation, so that ASIDs left by a former user of this CPU go with its first
+	 * flush.
+	 */
 	cpu->asid_generation++;
 	cpu->asid_next = svm.asids;
 	cpu->enabled = true;
@@ -161,30 +168,6 @@ static void svm_msr_filter(struct bv_vm *vm)
 	}
 }
 
-/* The control bits that the host's own CPUID offers: what a guest's CR4 may have set without an exit. */
-static u64 svm_cr4_supported(void)
-{
-	static const struct {
-		u64 cr4;
-		u32 leaf;
-		u8 reg, bit;
-	} optional[] = {
-		{ BV_CR4_LA57, 7, 2, 16 },	{ BV_CR4_FSGSBASE, 7, 1, 0 }, { BV_CR4_PCIDE, 1, 2, 17 },
-		{ BV_CR4_OSXSAVE, 1, 2, 26 },	{ BV_CR4_SMEP, 7, 1, 7 },     { BV_CR4_SMAP, 7, 1, 20 },
-		{ BV_CR4_PKE, 7, 2, 3 },	{ BV_CR4_UMIP, 7, 2, 2 },     { BV_CR4_CET, 7, 2, 7 },
-	};
-	u64 bits = BV_CR4_VME | BV_CR4_PVI | BV_CR4_TSD | BV_CR4_DE | BV_CR4_PSE | BV_CR4_PAE | BV_CR4_MCE |
-		   BV_CR4_PGE | BV_CR4_PCE | BV_CR4_OSFXSR | BV_CR4_OSXMMEXCPT;
-	u32 id[4];
-
-	for (unsigned int i = 0; i < BV_ARRAY_SIZE(optional); i++) {
-		native_cpuid(optional[i].leaf, 0, id);
-		if (id[optional[i].reg] & (1u << optional[i].bit))
-			bits |= optional[i].cr4;
-	}
-	return bits;
-}
-
 /* 15.25.5: nested entries are ordinary long-mode entries, walked as user accesses. */
 static const struct bv_nest_format svm_nest_format = {
 	.present = BV_PTE_P,
@@ -195,6 +178,7 @@ static const struct bv_nest_format svm_nest_format = {
 	.large = BV_PTE_PS,
 	.accessed = BV_PTE_A,
 	.dirty = BV_PTE_D,
+	.levels = 3,
 };
 
 const struct bv_vendor bv_svm_vendor = {
@@ -222,6 +206,6 @@ const struct bv_vendor bv_svm_vendor = {
 	.tsc_offset = svm_tsc_offset,
 	.tsc_aux = svm_tsc_aux,
 	.msr_filter = svm_msr_filter,
-	.cr4_supported = svm_cr4_supported,
+	.cr4_supported = bv_cr4_of_cpuid,
 	.nest = &svm_nest_format,
 };

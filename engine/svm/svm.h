@@ -9,7 +9,8 @@
 /* One for each CPU of the host. The CPU at hand only, interrupts off. */
 struct svm_cpu {
 	void *hsave; /* the page where VMRUN keeps the host's state */
-	struct svm_vmcb *host; /* what VMSAVE keeps of the host: FS, GS, TR, LDTR and system-call MSRs */
+	struct svm_vmcb
+		*host; /* what VMSAVE keeps of the host: FS, GS, TR, LDTR and system-call MSRs */
 	u64 host_pa; /* of `host` */
 	u32 asid_next;
 	u64 asid_generation;
@@ -71,7 +72,8 @@ int svm_vcpu_init(struct bv_vcpu *vcpu);
 void svm_vcpu_fini(struct bv_vcpu *vcpu);
 void svm_pull(struct bv_vcpu *vcpu, u32 groups);
 void svm_push(struct bv_vcpu *vcpu, u32 groups);
-void svm_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error, u32 error);
+void svm_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error,
+		u32 error);
 void svm_uninject(struct bv_vcpu *vcpu);
 void svm_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes);
 u8 svm_shadow_get(struct bv_vcpu *vcpu);

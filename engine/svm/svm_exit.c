@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
-/* From the VMCB's exit code to the neutral record. Manual: volume 2, 15.10 (I/O), 15.20 (event delivery), 15.25.6 (nested faults). */
+/*
+ * From the VMCB's exit code to the neutral record. Manual: volume 2, 15.10 (I/O), 15.20 (event
+ * delivery), 15.25.6 (nested faults).
+ */
 #include "svm/svm.h"
 
 /* The codes that stand for one thing each, from VMEXIT_INTR on. */
 static const u8 kinds[] = {
 	/* never asked for */
-	[0x65 - VMEXIT_INTR ... 0x6d - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
-	[0x70 - VMEXIT_INTR ... 0x71 - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
+	[0x65 - VMEXIT_INTR... 0x6d - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
+	[0x70 - VMEXIT_INTR... 0x71 - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
 	[0x75 - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
 	[0x79 - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
-	[0x7d - VMEXIT_INTR ... 0x7e - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
+	[0x7d - VMEXIT_INTR... 0x7e - VMEXIT_INTR] = BV_EXIT_UNKNOWN,
 	/* asked for */
 	[VMEXIT_INTR - VMEXIT_INTR] = BV_EXIT_HOST,
 	[VMEXIT_NMI - VMEXIT_INTR] = BV_EXIT_HOST,
@@ -30,7 +33,7 @@ static const u8 kinds[] = {
 	[VMEXIT_SHUTDOWN - VMEXIT_INTR] = BV_EXIT_TRIPLE_FAULT,
 	[VMEXIT_VMRUN - VMEXIT_INTR] = BV_EXIT_UNDEFINED,
 	[VMEXIT_VMMCALL - VMEXIT_INTR] = BV_EXIT_HYPERCALL,
-	[VMEXIT_VMLOAD - VMEXIT_INTR ... VMEXIT_SKINIT - VMEXIT_INTR] = BV_EXIT_UNDEFINED,
+	[VMEXIT_VMLOAD - VMEXIT_INTR... VMEXIT_SKINIT - VMEXIT_INTR] = BV_EXIT_UNDEFINED,
 	[VMEXIT_RDTSCP - VMEXIT_INTR] = BV_EXIT_RDTSC,
 	[VMEXIT_WBINVD - VMEXIT_INTR] = BV_EXIT_CACHE,
 	[VMEXIT_MONITOR - VMEXIT_INTR] = BV_EXIT_MONITOR,
@@ -87,17 +90,23 @@ static void svm_exit_port(const struct svm_vmcb *vmcb, struct bv_exit *exit)
 	exit->length = vmcb->exit_info_2 - vmcb->rip;
 }
 
+#define SVM_EXCEPTIONS_WITH_ERROR                                                                  \
+	(1u << BV_EXC_DF | 1u << BV_EXC_TS | 1u << BV_EXC_NP | 1u << BV_EXC_SS | 1u << BV_EXC_GP | \
+	 1u << BV_EXC_PF | 1u << BV_EXC_AC | 1u << BV_EXC_CP)
+
 static void svm_exit_exception(const struct svm_vmcb *vmcb, struct bv_exit *exit)
 {
 	exit->exception.vector = vmcb->exit_code - VMEXIT_EXCEPTION_DE;
-	exit->exception.has_error = exit->exception.vector == BV_EXC_AC;
+	exit->exception.has_error = SVM_EXCEPTIONS_WITH_ERROR >> exit->exception.vector & 1;
 	exit->exception.error = vmcb->exit_info_1;
 	exit->exception.address = vmcb->exit_info_2;
 }
 
 /*
- * An event whose delivery did not finish. INT n, INT3 and INTO are not among them: RIP still points to the instruction, which
- * raises the event again when the guest goes on. No interrupt may come before it, since none could when it began.
+ * An event whose delivery did not finish. INT3 and INTO are not among them: RIP still points to the
+ * instruction, which raises the event again when the guest goes on. No interrupt may come before
+ * it, since none could when it began. One emulator of AMD-V calls them software interrupts; the
+ * core looks at the instruction.
  */
 static void svm_exit_vectoring(struct svm_vmcb *vmcb, struct bv_exit *exit)
 {
@@ -116,6 +125,8 @@ static void svm_exit_vectoring(struct svm_vmcb *vmcb, struct bv_exit *exit)
 		exit->vectoring.kind = BV_VECTORING_EXCEPTION;
 	else
 		vmcb->int_state |= 1;
+	if (type == SVM_EVENT_SOFT)
+		exit->vectoring.kind = BV_VECTORING_SOFT_IRQ;
 }
 
 void svm_exit_decode(struct bv_vcpu *vcpu)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * Which MSRs a guest reaches without an exit: those that VMLOAD and VMSAVE switch, or that the VMCB holds. All others exit, so no
- * guest touches a host's MSR. Manual: volume 2, 15.11.
+ * Which MSRs a guest reaches without an exit: those that VMLOAD and VMSAVE switch, or that the VMCB
+ * holds. All others exit, so no guest touches a host's MSR. Manual: volume 2, 15.11.
  */
 #include "svm/svm.h"
 
 static const u32 passed[] = {
-	0x174, 0x175, 0x176, /* SYSENTER_CS, _ESP, _EIP */
+	0x174,	    0x175,	0x176, /* SYSENTER_CS, _ESP, _EIP */
 	0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084, /* STAR, LSTAR, CSTAR, SFMASK */
 	0xc0000100, 0xc0000101, 0xc0000102, /* FS_BASE, GS_BASE, KERNEL_GS_BASE */
 };

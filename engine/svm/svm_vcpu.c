@@ -1,20 +1,34 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
-/* A vCPU's VMCB: made, filled and read. Manual: volume 2, 15.5 (VMCB), 15.20 (event injection), 15.21 (interrupt windows). */
+/*
+ * A vCPU's VMCB: made, filled and read. Manual: volume 2, 15.5 (VMCB), 15.20 (event injection),
+ * 15.21 (interrupt windows).
+ */
 #include "svm/svm.h"
 
-/* Exits that are wanted at all times; what a guest has not (SVM, RSM, RDPRU, MONITOR…) exits to get its #UD. */
+/*
+ * Exits that are wanted at all times; what a guest has not (SVM, RSM, RDPRU, MONITOR...) exits to
+ * get its #UD.
+ */
 static const u8 always[] = {
-	SVM_I_INTR,    SVM_I_NMI,     SVM_I_SMI,     SVM_I_INIT,    SVM_I_RDPMC,  SVM_I_CPUID,	    SVM_I_RSM,
-	SVM_I_INVD,    SVM_I_HLT,     SVM_I_INVLPGA, SVM_I_IOIO,    SVM_I_MSR,	  SVM_I_SHUTDOWN,   SVM_I_VMRUN,
-	SVM_I_VMMCALL, SVM_I_VMLOAD,  SVM_I_VMSAVE,  SVM_I_STGI,    SVM_I_CLGI,	  SVM_I_SKINIT,	    SVM_I_WBINVD,
-	SVM_I_MONITOR, SVM_I_MWAIT,   SVM_I_XSETBV,  SVM_I_RDPRU,   SVM_I_FERR,	  SVM_I_MWAIT_ARMED,
+	SVM_I_INTR,	SVM_I_NMI,    SVM_I_SMI,	 SVM_I_INIT,	SVM_I_RDPMC,  SVM_I_CPUID,
+	SVM_I_RSM,	SVM_I_INVD,   SVM_I_HLT,	 SVM_I_INVLPGA, SVM_I_IOIO,   SVM_I_MSR,
+	SVM_I_SHUTDOWN, SVM_I_VMRUN,  SVM_I_VMMCALL,	 SVM_I_VMLOAD,	SVM_I_VMSAVE, SVM_I_STGI,
+	SVM_I_CLGI,	SVM_I_SKINIT, SVM_I_WBINVD,	 SVM_I_MONITOR, SVM_I_MWAIT,  SVM_I_XSETBV,
+	SVM_I_RDPRU,	SVM_I_FERR,   SVM_I_MWAIT_ARMED,
 };
 
 /*
- * #MC belongs to the host. #AC and #DB exit because a guest that makes their delivery raise them again would never let the CPU
- * take an interrupt; the core injects them. #UD exits because it may be the other vendor's hypercall.
+ * #MC belongs to the host. #AC and #DB exit because a guest that makes their delivery raise them
+ * again would never let the CPU take an interrupt; the core injects them. #UD exits because it may
+ * be the other vendor's hypercall.
  */
-#define SVM_EXCEPTIONS_ALWAYS (1u << BV_EXC_MC | 1u << BV_EXC_AC | 1u << BV_EXC_DB | 1u << BV_EXC_UD)
+#define SVM_EXCEPTIONS_ALWAYS \
+	(1u << BV_EXC_MC | 1u << BV_EXC_AC | 1u << BV_EXC_DB | 1u << BV_EXC_UD)
+/* All that an instruction can raise before it is done. */
+#define SVM_EXCEPTIONS_FAULTS                                                                      \
+	(1u << BV_EXC_DE | 1u << BV_EXC_BR | 1u << BV_EXC_NM | 1u << BV_EXC_TS | 1u << BV_EXC_NP | \
+	 1u << BV_EXC_SS | 1u << BV_EXC_GP | 1u << BV_EXC_PF | 1u << BV_EXC_MF | 1u << BV_EXC_XM | \
+	 1u << BV_EXC_CP)
 
 int svm_vcpu_init(struct bv_vcpu *vcpu)
 {
@@ -64,7 +78,10 @@ static void svm_pull_seg(struct svm_vmcb *vmcb, unsigned int number, struct bv_s
 	to->limit = from->limit;
 	to->sel = from->sel;
 	to->attr = from->attr & 0xfff;
-	/* The processor does not keep all of these bits as a save on another vendor's host needs them. */
+	/*
+	 * The processor does not keep all of these bits as a save on another vendor's host needs
+	 * them.
+	 */
 	if (from->limit > 0xfffff)
 		to->attr |= BV_SEG_G;
 	if (number == BV_SEG_SS)
@@ -186,7 +203,15 @@ void svm_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool h
 		[BV_EVENT_SOFT_IRQ] = SVM_EVENT_SOFT,
 	};
 
-	svm_of(vcpu)->vmcb->event_inj = SVM_EVENT_VALID | vector | types[kind] << SVM_EVENT_TYPE_SHIFT |
+	/* What the handler returns to: by its own field, where the hardware has it, or by RIP. */
+	if (kind == BV_EVENT_SOFT_IRQ) {
+		if (svm.features & SVM_FEATURE_NRIP)
+			svm_of(vcpu)->vmcb->next_rip = vcpu->soft_next_rip;
+		else
+			vcpu->gprs.rip = vcpu->soft_next_rip;
+	}
+	svm_of(vcpu)->vmcb->event_inj = SVM_EVENT_VALID | vector |
+					types[kind] << SVM_EVENT_TYPE_SHIFT |
 					(has_error ? SVM_EVENT_HAS_ERROR : 0) | (u64)error << 32;
 }
 
@@ -196,8 +221,9 @@ void svm_uninject(struct bv_vcpu *vcpu)
 }
 
 /*
- * The interrupt window: a virtual interrupt of the highest priority is offered to the guest, and exits in place of being delivered.
- * While it is offered CR8 writes exit too: they are rare then, and one emulator of AMD-V aborts on them otherwise.
+ * The interrupt window: a virtual interrupt of the highest priority is offered to the guest, and
+ * exits in place of being delivered. While it is offered CR8 writes exit too: they are rare then,
+ * and one emulator of AMD-V aborts on them otherwise.
  */
 static void svm_wish_irq_window(struct svm_vmcb *vmcb, bool on)
 {
@@ -224,7 +250,8 @@ void svm_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
 	svm_intercept_set(vmcb, SVM_I_RDTSCP, wishes->rdtsc);
 	vmcb->intercept[SVM_WORD_DR] = wishes->dr_accesses ? SVM_DR_ALL : 0;
 	vmcb->intercept[SVM_WORD_EXCEPTION] = SVM_EXCEPTIONS_ALWAYS |
-					      (wishes->bp_exits ? 1u << BV_EXC_BP : 0);
+					      (wishes->bp_exits ? 1u << BV_EXC_BP : 0) |
+					      (wishes->single_step ? SVM_EXCEPTIONS_FAULTS : 0);
 	own->wishes = *wishes;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The virtual machine control block and the codes around it, as AMD's manual has them: AMD64 Architecture Programmer's Manual
- * volume 2, chapter 15 and appendices B (layout) and C (exit codes). Only this folder includes it.
+ * The virtual machine control block and the codes around it, as AMD's manual has them: AMD64
+ * Architecture Programmer's Manual volume 2, chapter 15 and appendices B (layout) and C (exit
+ * codes). Only this folder includes it.
  */
 #ifndef BV_SVM_VMCB_H
 #define BV_SVM_VMCB_H
@@ -204,7 +205,8 @@ struct svm_vmcb {
 	u8 reserved_580[0x5d8 - 0x580];
 	u64 rsp;
 	u8 reserved_5e0[0x5f8 - 0x5e0];
-	u64 rax, star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp, sysenter_eip, cr2;
+	u64 rax, star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
+		sysenter_eip, cr2;
 	u8 reserved_648[0x668 - 0x648];
 	u64 g_pat, dbgctl, br_from, br_to, last_excp_from, last_excp_to;
 	u8 reserved_698[0x1000 - 0x698];

@@ -337,3 +337,34 @@ _Noreturn void bv_host_bug(const char *file, int line, const char *text)
 	fprintf(stderr, "%s:%d: bug: not so: %s\n", file, line, text);
 	abort();
 }
+
+/* ---- CPUs ---- */
+
+void bv_host_pin(void)
+{
+}
+
+void bv_host_unpin(void)
+{
+}
+
+void bv_host_cpu_call(unsigned int cpu, void (*fn)(void *arg), void *arg)
+{
+	unsigned int here = current_cpu;
+
+	if (fake_irqs_off())
+		fake_misuse("a call of another CPU with interrupts off");
+	current_cpu = cpu;
+	fn(arg);
+	current_cpu = here;
+}
+
+void bv_host_cr4_change(u64 set, u64 clear)
+{
+	(void)set, (void)clear;
+}
+
+void bv_host_segments_restore(u16 gs)
+{
+	(void)gs;
+}

@@ -18,6 +18,7 @@ static const struct bv_nest_format fake_nest_format = {
 	.large = 0x80,
 	.accessed = 0x20,
 	.dirty = 0x40,
+	.levels = 3,
 };
 
 struct fake_hw *fake_hw(struct bv_vcpu *vcpu)

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The Linux host's plain services: memory of our own, locks, log. The contracts are in bv/host.h. */
+/*
+ * The Linux host's plain services: memory of our own, locks, log. The contracts are in bv/host.h.
+ */
 #include <linux/io.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -136,8 +138,10 @@ unsigned int bv_host_cpu_count(void)
 void bv_host_log(enum bv_log_level level, const char *text)
 {
 	static const char *const prefix[] = {
-		[BV_LOG_ERROR] = KERN_ERR, [BV_LOG_WARNING] = KERN_WARNING,
-		[BV_LOG_INFO] = KERN_INFO, [BV_LOG_DEBUG] = KERN_DEBUG,
+		[BV_LOG_ERROR] = KERN_ERR,
+		[BV_LOG_WARNING] = KERN_WARNING,
+		[BV_LOG_INFO] = KERN_INFO,
+		[BV_LOG_DEBUG] = KERN_DEBUG,
 	};
 
 	printk("%sbivisor: %s\n", prefix[level], text);

@@ -66,7 +66,8 @@ int bv_host_xsave_set(struct bv_vcpu *vcpu, const void *area, u32 size)
 
 	if (size < xsave_size)
 		return -BV_EINVAL;
-	if (fpu_copy_uabi_to_guest_fpstate(&bv_linux_vcpu_of(vcpu)->fpu, area, xcr0_supported, &pkru))
+	if (fpu_copy_uabi_to_guest_fpstate(&bv_linux_vcpu_of(vcpu)->fpu, area, xcr0_supported,
+					   &pkru))
 		return -BV_EINVAL;
 	bv_vcpu_pkru_set(vcpu, pkru);
 	return 0;
@@ -87,24 +88,24 @@ static void registers_put(void)
 	fpregs_unlock();
 }
 
-#define EACH_REGISTER(how)                                                                         \
-	how(0) how(1) how(2) how(3) how(4) how(5) how(6) how(7) how(8) how(9) how(10) how(11) how(12) how(13) \
-		how(14) how(15)
+#define EACH_REGISTER(how)                                                                    \
+	how(0) how(1) how(2) how(3) how(4) how(5) how(6) how(7) how(8) how(9) how(10) how(11) \
+		how(12) how(13) how(14) how(15)
 
-#define XMM_GET(number)                                                        \
-	case number:                                                           \
+#define XMM_GET(number)                                                               \
+	case number:                                                                  \
 		asm volatile("movdqu %%xmm" #number ", (%0)" : : "r"(to) : "memory"); \
 		break;
-#define XMM_SET(number)                                                          \
-	case number:                                                             \
+#define XMM_SET(number)                                                              \
+	case number:                                                                 \
 		asm volatile("movdqu (%0), %%xmm" #number : : "r"(from) : "memory"); \
 		break;
-#define YMM_GET(number)                                                         \
-	case number:                                                            \
+#define YMM_GET(number)                                                                \
+	case number:                                                                   \
 		asm volatile("vmovdqu %%ymm" #number ", (%0)" : : "r"(to) : "memory"); \
 		break;
-#define YMM_SET(number)                                                           \
-	case number:                                                              \
+#define YMM_SET(number)                                                               \
+	case number:                                                                  \
 		asm volatile("vmovdqu (%0), %%ymm" #number : : "r"(from) : "memory"); \
 		break;
 
@@ -123,7 +124,8 @@ void bv_host_vector_get(struct bv_vcpu *vcpu, unsigned int index, void *to, unsi
 	registers_put();
 }
 
-void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *from, unsigned int bytes)
+void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *from,
+			unsigned int bytes)
 {
 	registers_get();
 	if (bytes == 16) {
@@ -140,13 +142,13 @@ void bv_host_vector_set(struct bv_vcpu *vcpu, unsigned int index, const void *fr
 
 #define EACH_MMX(how) how(0) how(1) how(2) how(3) how(4) how(5) how(6) how(7)
 
-#define MMX_GET(number)                                                         \
-	case number:                                                            \
-		asm volatile("movq %%mm" #number ", %0" : "=m"(*value));        \
+#define MMX_GET(number)                                                  \
+	case number:                                                     \
+		asm volatile("movq %%mm" #number ", %0" : "=m"(*value)); \
 		break;
-#define MMX_SET(number)                                                         \
-	case number:                                                            \
-		asm volatile("movq %0, %%mm" #number : : "m"(value));           \
+#define MMX_SET(number)                                               \
+	case number:                                                  \
+		asm volatile("movq %0, %%mm" #number : : "m"(value)); \
 		break;
 
 void bv_host_mmx_get(struct bv_vcpu *vcpu, unsigned int index, u64 *value)

@@ -7,7 +7,11 @@
 #include "bv/vm.h"
 
 struct bv_linux_vm {
-	struct mm_struct *mm; /* constant: host addresses are addresses in it; a reference to the struct, not to its memory */
+	/*
+	 * constant: host addresses are addresses in it; a reference to the struct, not to its
+	 * memory
+	 */
+	struct mm_struct *mm;
 	struct mmu_notifier notifier;
 	struct bv_vm *vm; /* constant after start */
 };
@@ -19,7 +23,8 @@ struct bv_linux_vcpu {
 	struct preempt_notifier notifier;
 	struct task_struct *task; /* the running thread, between run_begin and run_end */
 	int cpu; /* where that thread is, -1 when it is on none; written by it alone */
-	unsigned long noted; /* jiffies when RCU was last told of a guest's run; that thread alone */
+	unsigned long
+		noted; /* jiffies when RCU was last told of a guest's run; that thread alone */
 	bool in_guest; /* interrupts are off for the guest; written by that thread alone */
 };
 

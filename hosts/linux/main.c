@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The module's beginning and end: virtualization is turned on on every CPU while the module is loaded. */
+/*
+ * The module's beginning and end: virtualization is turned on on every CPU while the module is
+ * loaded.
+ */
 #include <linux/cpuhotplug.h>
 #include <linux/module.h>
 #include <linux/mmu_notifier.h>
@@ -25,7 +28,9 @@ static int cpu_on(unsigned int cpu)
 	error = bv_engine_cpu_enable();
 	local_irq_enable();
 	if (error)
-		pr_err("bivisor: CPU %u: virtualization is in use by somebody else (kvm_amd?), or not there\n", cpu);
+		pr_err("bivisor: CPU %u: virtualization is in use by somebody else (kvm_amd?), or "
+		       "not there\n",
+		       cpu);
 	return error;
 }
 

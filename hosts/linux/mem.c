@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest memory on Linux: the memory of an ordinary process. Frames are found by get_user_pages and not held: the MMU notifier tells when
- * Linux wants one back, so that swapping, migration, KSM, huge pages and balloons work as for any process.
+ * Guest memory on Linux: the memory of an ordinary process. Frames are found by get_user_pages and
+ * not held: the MMU notifier tells when Linux wants one back, so that swapping, migration, KSM,
+ * huge pages and balloons work as for any process.
  *
- * A page is dirty for Linux from the moment when it was made writable for us (bv_host_frame_put), and when Linux cleans it, it calls
- * the notifier first.
+ * A page is dirty for Linux from the moment when it was made writable for us (bv_host_frame_put),
+ * and when Linux cleans it, it calls the notifier first.
  */
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -40,15 +41,18 @@ static void notifier_end(struct mmu_notifier *notifier, const struct mmu_notifie
 	bv_mem_invalidate_end(own->vm, range->start, range->end);
 }
 
-static int notifier_age(struct mmu_notifier *notifier, struct mm_struct *mm, unsigned long start, unsigned long end)
+static int notifier_age(struct mmu_notifier *notifier, struct mm_struct *mm, unsigned long start,
+			unsigned long end)
 {
-	return bv_mem_young(container_of(notifier, struct bv_linux_vm, notifier)->vm, start, end, true);
+	return bv_mem_young(container_of(notifier, struct bv_linux_vm, notifier)->vm, start, end,
+			    true);
 }
 
-static int notifier_young(struct mmu_notifier *notifier, struct mm_struct *mm, unsigned long address)
+static int notifier_young(struct mmu_notifier *notifier, struct mm_struct *mm,
+			  unsigned long address)
 {
-	return bv_mem_young(container_of(notifier, struct bv_linux_vm, notifier)->vm, address, address + PAGE_SIZE,
-			    false);
+	return bv_mem_young(container_of(notifier, struct bv_linux_vm, notifier)->vm, address,
+			    address + PAGE_SIZE, false);
 }
 
 static void notifier_release(struct mmu_notifier *notifier, struct mm_struct *mm)
@@ -120,7 +124,10 @@ static u8 mapping_order(struct mm_struct *mm, unsigned long address)
 	pud_t pud;
 	pmd_t pmd;
 
-	/* Page tables are freed only after an interrupt to every CPU: with interrupts off they stay. */
+	/*
+	 * Page tables are freed only after an interrupt to every CPU: with interrupts off they
+	 * stay.
+	 */
 	local_irq_save(flags);
 	pgd = READ_ONCE(*pgd_offset(mm, address));
 	if (pgd_none(pgd))
@@ -152,7 +159,8 @@ int bv_host_frame_get(struct bv_vm *vm, u64 host_addr, bool write, struct bv_hos
 	frame->writable = true;
 	got = get_user_pages_fast_only(host_addr, 1, FOLL_WRITE, &page);
 	if (got != 1) {
-		got = get_user_pages_unlocked(host_addr, 1, &page, FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
+		got = get_user_pages_unlocked(host_addr, 1, &page,
+					      FOLL_HWPOISON | (write ? FOLL_WRITE : 0));
 		frame->writable = write;
 	}
 	if (got != 1) {
@@ -167,16 +175,19 @@ int bv_host_frame_get(struct bv_vm *vm, u64 host_addr, bool write, struct bv_hos
 }
 
 /*
- * An anonymous page can be writable and clean: swapped in for a read, or given up with MADV_FREE. The quick way to the frame leaves it so,
- * and Linux would drop it, with what the guest writes, where it should swap it out. Whether the guest has written does not matter: it
- * can without another fault. The reference that we still hold keeps the page from being dropped meanwhile. Pages of files need nothing:
+ * A page that is swapped can be writable and clean: an anonymous one swapped in for a read, or
+ * given up with MADV_FREE; one of shared memory that was only read. The quick way to the frame
+ * leaves it so, and Linux would drop it, with what the guest writes, where it should swap it out.
+ * Whether the guest has written does not matter: it can without another fault. The reference that
+ * we still hold keeps the page from being dropped meanwhile. Pages of files on disks need nothing:
  * where they are writable they are dirty.
  */
 void bv_host_frame_put(struct bv_host_frame *frame, bool dirtied)
 {
 	struct page *page = frame->hold;
 
-	if (frame->writable && PageAnon(page) && !PageDirty(page))
+	if (frame->writable && !PageDirty(page) &&
+	    (PageAnon(page) || folio_test_swapbacked(page_folio(page))))
 		set_page_dirty(page);
 	put_page(page);
 }
@@ -225,12 +236,12 @@ static int cmpxchg16(u64 host_addr, u64 *old, const u64 *new)
 }
 
 /* The kernel's macro is 0 where it exchanged, 1 where not, -EFAULT. */
-#define CMPXCHG_USER(type)                                                                         \
-	static int cmpxchg_##type(u64 host_addr, type *old, type new_value)                        \
-	{                                                                                          \
-		int failed = __try_cmpxchg_user((type __user *)host_addr, old, new_value, fault);  \
-                                                                                                   \
-		return !failed ? 0 : failed > 0 ? -BV_EAGAIN : -BV_EFAULT;                         \
+#define CMPXCHG_USER(type)                                                                        \
+	static int cmpxchg_##type(u64 host_addr, type *old, type new_value)                       \
+	{                                                                                         \
+		int failed = __try_cmpxchg_user((type __user *)host_addr, old, new_value, fault); \
+                                                                                                  \
+		return !failed ? 0 : failed > 0 ? -BV_EAGAIN : -BV_EFAULT;                        \
 	}
 
 CMPXCHG_USER(u8)
@@ -238,7 +249,8 @@ CMPXCHG_USER(u16)
 CMPXCHG_USER(u32)
 CMPXCHG_USER(u64)
 
-int bv_host_cmpxchg(struct bv_vm *vm, u64 host_addr, unsigned int bytes, void *old, const void *new_value)
+int bv_host_cmpxchg(struct bv_vm *vm, u64 host_addr, unsigned int bytes, void *old,
+		    const void *new_value)
 {
 	if (!access_ok((void __user *)host_addr, bytes))
 		return -BV_EFAULT;

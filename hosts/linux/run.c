@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The thread that runs a vCPU, on Linux. The preemption notifier tells the engine when the thread leaves a CPU and comes to one; signals,
- * rescheduling and task work are dealt with before each entry.
+ * The thread that runs a vCPU, on Linux. The preemption notifier tells the engine when the thread
+ * leaves a CPU and comes to one; signals, rescheduling and task work are dealt with before each
+ * entry.
  */
 #include <linux/context_tracking.h>
 #include <linux/entry-kvm.h>
@@ -15,8 +16,11 @@
 #include <linux/vtime.h>
 #include <linux/wait.h>
 #include <asm/debugreg.h>
+#include <asm/desc.h>
 #include <asm/fpu/api.h>
 #include <asm/fpu/types.h>
+#include <asm/msr.h>
+#include <asm/tlbflush.h>
 
 #include "fronts/kvm/os.h"
 #include "hosts/linux/compat/compat.h"
@@ -132,7 +136,10 @@ void bv_host_guest_leave(struct bv_vcpu *vcpu)
 	WRITE_ONCE(bv_linux_vcpu_of(vcpu)->in_guest, false);
 	if (unlikely(hw_breakpoint_active()))
 		hw_breakpoint_restore();
-	/* The interrupt that ended the guest's run comes now, and a tick finds the guest to account. */
+	/*
+	 * The interrupt that ended the guest's run comes now, and a tick finds the guest to
+	 * account.
+	 */
 	local_irq_enable();
 	local_irq_disable();
 	vtime_account_guest_exit();
@@ -194,4 +201,42 @@ bool bv_host_vcpu_is_current(struct bv_vcpu *vcpu)
 u64 bv_host_vcpu_steal_ns(struct bv_vcpu *vcpu)
 {
 	return current->sched_info.run_delay;
+}
+
+/* ---- CPUs ---- */
+
+void bv_host_pin(void)
+{
+	preempt_disable();
+}
+
+void bv_host_unpin(void)
+{
+	preempt_enable();
+}
+
+void bv_host_cpu_call(unsigned int cpu, void (*fn)(void *arg), void *arg)
+{
+	smp_call_function_single(cpu, fn, arg, 1);
+}
+
+/* Linux writes CR4 from a copy of its own, in which the bits have to be. */
+void bv_host_cr4_change(u64 set, u64 clear)
+{
+	cr4_set_bits_irqsoff(set);
+	cr4_clear_bits_irqsoff(clear);
+}
+
+/* The I/O bitmap lies behind the TSS that an exit's limit leaves: Linux reloads TR where needed. */
+void bv_host_segments_restore(u16 gs)
+{
+	u64 base;
+
+	load_fixmap_gdt(smp_processor_id());
+	invalidate_tss_limit();
+	if (likely(!gs))
+		return;
+	rdmsrl(MSR_KERNEL_GS_BASE, base);
+	load_gs_index(gs);
+	wrmsrl(MSR_KERNEL_GS_BASE, base);
 }

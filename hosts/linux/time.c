@@ -54,7 +54,8 @@ void bv_host_timer_init(struct bv_timer *timer, void (*fire)(struct bv_timer *ti
 void bv_host_timer_set(struct bv_timer *timer, u64 deadline_ns)
 {
 	/* Past KTIME_MAX is never, as far as anybody will see. */
-	hrtimer_start((struct hrtimer *)timer->opaque, min_t(u64, deadline_ns, KTIME_MAX), HRTIMER_MODE_ABS_HARD);
+	hrtimer_start((struct hrtimer *)timer->opaque, min_t(u64, deadline_ns, KTIME_MAX),
+		      HRTIMER_MODE_ABS_HARD);
 }
 
 void bv_host_timer_cancel(struct bv_timer *timer)

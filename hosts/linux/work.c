@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Work that Linux has for a thread before it may enter the guest: rescheduling, task work, restartable sequences. The kernel's function for
- * it wants a vCPU of its own KVM, to note in it that a signal came. It gets one that nobody reads.
+ * Work that Linux has for a thread before it may enter the guest: rescheduling, task work,
+ * restartable sequences. The kernel's function for it wants a vCPU of its own KVM, to note in it
+ * that a signal came. It gets one that nobody reads.
  */
 #include <linux/kvm_host.h>
 #include <linux/entry-kvm.h>

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The benchmark's guest: what an operation costs, in ticks of the TSC. bench/run starts it in an emulated PC whose TSC
- * counts instructions, of all levels; there the figures are exact, and the least of some rounds is free of the
- * host's own tick. Elsewhere they are times.
+ * The benchmark's guest: what an operation costs, in ticks of the TSC. bench/run starts it in an
+ * emulated PC whose TSC counts instructions, of all levels; there the figures are exact, and the
+ * least of some rounds is free of the host's own tick. Elsewhere they are times.
  *
- * Prints "BENCH row thousandths-of-ticks" lines; bench/rows.list knows the rows. The loop's own cost is taken off.
- * Option set: 1 operations of one CPU, 2 of two CPUs, 3 fresh memory, 4 nothing: the guest halts for ever. With
- * spin=N the Nth row of the set is done over and over, for bench/profile.
+ * Prints "BENCH row thousandths-of-ticks" lines; bench/rows.list knows the rows. The loop's own
+ * cost is taken off. Option set: 1 operations of one CPU, 2 of two CPUs, 3 fresh memory, 4 nothing:
+ * the guest halts for ever. With spin=N the Nth row of the set is done over and over, for
+ * bench/profile.
  */
 #include "apic.h"
 #include "cpu.h"
 #include "paging.h"
 
-#define ROUNDS	     16
-#define BATCH_TICKS  (1u << 20) /* a quarter of the host's tick at 1 GHz and 250 Hz */
+#define ROUNDS 16
+#define BATCH_TICKS (1u << 20) /* a quarter of the host's tick at 1 GHz and 250 Hz */
 #define BENCH_VECTOR 0x40
-#define HPET_PAGE     0xfed00000ull
-#define PM_TIMER     0x608
+#define HPET_PAGE 0xfed00000ull
+#define PM_TIMER 0x608
 
 struct row {
 	const char *name;

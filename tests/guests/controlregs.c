@@ -2,7 +2,8 @@
 /*
  * Control registers: bad values are #GP and change nothing, good ones do what they say.
  *
- * A machine without the first kind of check may lose its head here; that is why this is a guest of its own.
+ * A machine without the first kind of check may lose its head here; that is why this is a guest of
+ * its own.
  */
 #include "cpu.h"
 #include "paging.h"

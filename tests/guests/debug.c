@@ -10,16 +10,16 @@
 #define DR6_BD (1u << 13)
 #define DR6_BS (1u << 14)
 
-#define DR7_L(n)	 (1u << 2 * (n))
-#define DR7_GD		 (1u << 13)
+#define DR7_L(n) (1u << 2 * (n))
+#define DR7_GD (1u << 13)
 #define DR7_RW(n, value) ((u64)(value) << (16 + 4 * (n)))
 #define DR7_LEN(n, code) ((u64)(code) << (18 + 4 * (n)))
-#define DR7_BASE	 0x400
-#define RW_EXECUTE	 0
-#define RW_WRITE	 1
-#define RW_IO		 2
-#define RW_ANY		 3
-#define LEN_4		 3
+#define DR7_BASE 0x400
+#define RW_EXECUTE 0
+#define RW_WRITE 1
+#define RW_IO 2
+#define RW_ANY 3
+#define LEN_4 3
 
 static u64 steps[32], step_dr6[32];
 static volatile u32 hits;
@@ -54,15 +54,18 @@ static void end(void)
 	trap_handle(TRAP_DB, NULL);
 }
 
-/* Steps through CODE, which has the labels 1 to 3 behind its instructions; TF goes on before and off behind. */
-#define STEP(labels, code, ...)                                                                  \
-	__asm__ volatile("leaq 1f(%%rip), %%rax; movq %%rax, %0; leaq 2f(%%rip), %%rax\n"        \
-			 "movq %%rax, 8+%0; leaq 3f(%%rip), %%rax; movq %%rax, 16+%0\n"          \
-			 "xorl %%eax, %%eax; xorl %%ecx, %%ecx\n"                                 \
-			 "pushfq; orl $0x100, (%%rsp); popfq\n" code                              \
-			 "pushfq; andl $~0x100, (%%rsp); popfq\n"                                 \
-			 : "+m"(labels)                                                           \
-			 : __VA_ARGS__                                                            \
+/*
+ * Steps through CODE, which has the labels 1 to 3 behind its instructions; TF goes on before and
+ * off behind.
+ */
+#define STEP(labels, code, ...)                                                           \
+	__asm__ volatile("leaq 1f(%%rip), %%rax; movq %%rax, %0; leaq 2f(%%rip), %%rax\n" \
+			 "movq %%rax, 8+%0; leaq 3f(%%rip), %%rax; movq %%rax, 16+%0\n"   \
+			 "xorl %%eax, %%eax; xorl %%ecx, %%ecx\n"                         \
+			 "pushfq; orl $0x100, (%%rsp); popfq\n" code                      \
+			 "pushfq; andl $~0x100, (%%rsp); popfq\n"                         \
+			 : "+m"(labels)                                                   \
+			 : __VA_ARGS__                                                    \
 			 : "rax", "rbx", "rcx", "rdx", "memory", "cc")
 
 struct labels {
@@ -140,7 +143,8 @@ static void int_n_clears_tf_in_the_handler(void)
 {
 	begin(on_debug);
 	trap_handle(0x40, on_debug);
-	__asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; int $0x40; nop; pushfq; andl $~0x100, (%%rsp); popfq" ::
+	__asm__ volatile("pushfq; orl $0x100, (%%rsp); popfq; int $0x40; nop; pushfq; andl "
+			 "$~0x100, (%%rsp); popfq" ::
 				 : "memory", "cc");
 	trap_handle(0x40, NULL);
 	end();

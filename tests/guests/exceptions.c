@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Every exception that software can raise: vector, error code, where it points to, and the double fault.
+ * Every exception that software can raise: vector, error code, where it points to, and the double
+ * fault.
  */
 #include "cpu.h"
 #include "paging.h"
@@ -70,7 +71,8 @@ static void do_call(void *argument)
 
 static void do_read_by_stack(void *argument)
 {
-	__asm__ volatile("xchg %0, %%rbp; movb (%%rbp), %%al; xchg %0, %%rbp" ::"r"(argument) : "rax");
+	__asm__ volatile("xchg %0, %%rbp; movb (%%rbp), %%al; xchg %0, %%rbp" ::"r"(argument)
+			 : "rax");
 }
 
 static void do_int(void *argument)
@@ -85,7 +87,9 @@ static void do_misaligned(void *argument)
 	u32 value;
 
 	(void)argument;
-	__asm__ volatile("pushfq; orl $0x40000, (%%rsp); popfq; movl (%1), %0" : "=r"(value) : "r"((u8 *)words + 1));
+	__asm__ volatile("pushfq; orl $0x40000, (%%rsp); popfq; movl (%1), %0"
+			 : "=r"(value)
+			 : "r"((u8 *)words + 1));
 }
 
 static void do_hlt(void *argument)
@@ -273,7 +277,10 @@ static void smep_and_smap_where_offered(void)
 
 	*(u8 *)page = 0xc3;
 	page_map(va, page, PTE_P | PTE_W | PTE_U);
-	/* The image itself is a user's page in the identity map: it loses that for the time of the test. */
+	/*
+	 * The image itself is a user's page in the identity map: it loses that for the time of the
+	 * test.
+	 */
 	if (!(features >> 7 & 1) && !(features >> 20 & 1)) {
 		check_skip("neither SMEP nor SMAP");
 		return;
@@ -303,7 +310,8 @@ static void do_x87_divide(void *argument)
 	static const u16 control = 0x360;
 
 	(void)argument;
-	__asm__ volatile("fninit; fldcw %0; fld1; fldz; fdivrp %%st, %%st(1); fwait" ::"m"(control));
+	__asm__ volatile(
+		"fninit; fldcw %0; fld1; fldz; fdivrp %%st, %%st(1); fwait" ::"m"(control));
 }
 
 static void x87_divide_by_zero_is_mf(void)
@@ -319,9 +327,10 @@ static void do_sse_divide(void *argument)
 	static const u32 one[4] __attribute__((aligned(16))) = { 0x3f800000 };
 
 	(void)argument;
-	__asm__ volatile("ldmxcsr %0; movaps %1, %%xmm0; xorps %%xmm1, %%xmm1; divss %%xmm1, %%xmm0" ::"m"(
-				 control),
-			 "m"(one));
+	__asm__ volatile(
+		"ldmxcsr %0; movaps %1, %%xmm0; xorps %%xmm1, %%xmm1; divss %%xmm1, %%xmm0" ::"m"(
+			control),
+		"m"(one));
 }
 
 static void sse_divide_by_zero_is_xf(void)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * x87, SSE and AVX registers: they are the guest's over every kind of exit, on every virtual CPU, and XCR0 is too.
+ * x87, SSE and AVX registers: they are the guest's over every kind of exit, on every virtual CPU,
+ * and XCR0 is too.
  */
 #include "apic.h"
 #include "cpu.h"
@@ -26,12 +27,12 @@ static void vectors_fill(struct vectors *vectors, u64 seed)
 			vectors->words[i][j] = random_next(&seed);
 }
 
-#define EACH_REGISTER(op)                                                                             \
-	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) op(14) \
-		op(15)
-#define LOAD_XMM(n)  "movups 32*" #n "(%0), %%xmm" #n "\n"
+#define EACH_REGISTER(op)                                                                       \
+	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13) \
+		op(14) op(15)
+#define LOAD_XMM(n) "movups 32*" #n "(%0), %%xmm" #n "\n"
 #define STORE_XMM(n) "movups %%xmm" #n ", 32*" #n "(%0)\n"
-#define LOAD_YMM(n)  "vmovups 32*" #n "(%0), %%ymm" #n "\n"
+#define LOAD_YMM(n) "vmovups 32*" #n "(%0), %%ymm" #n "\n"
 #define STORE_YMM(n) "vmovups %%ymm" #n ", 32*" #n "(%0)\n"
 
 static void vectors_load(const struct vectors *vectors)
@@ -111,7 +112,8 @@ static void exit_by_fresh_memory(void)
 
 static void vectors_live_over_exits(void)
 {
-	static void (*const exits[])(void) = { exit_cpuid, exit_to_vmm, exit_by_hlt, exit_by_fresh_memory };
+	static void (*const exits[])(void) = { exit_cpuid, exit_to_vmm, exit_by_hlt,
+					       exit_by_fresh_memory };
 	static struct vectors in, out;
 	u32 i, round;
 
@@ -141,7 +143,8 @@ static void x87_lives_over_exits(void)
 	__asm__ volatile("fninit; fldcw %0; fldpi; fldl2e; fld1" ::"m"(control));
 	cpuid(0, 0);
 	outb(0x80, 0);
-	__asm__ volatile("fnstcw %0; fnstsw %1; fistpll %2" : "=m"(control_back), "=m"(status), "=m"(value));
+	__asm__ volatile("fnstcw %0; fnstsw %1; fistpll %2"
+			 : "=m"(control_back), "=m"(status), "=m"(value));
 	CHECK_EQ(control_back, control);
 	CHECK_EQ(status >> 11 & 7, 5); /* three pushes */
 	CHECK_EQ(value, 1);
@@ -166,7 +169,9 @@ static void mxcsr_lives_over_exits(void)
 
 static volatile u32 mixed_up;
 
-/* What each CPU runs: its own pattern, checked again and again, with all kinds of exits in between. */
+/*
+ * What each CPU runs: its own pattern, checked again and again, with all kinds of exits in between.
+ */
 static void keep_pattern(void *argument)
 {
 	static struct vectors in[MAX_CPUS], out[MAX_CPUS];
@@ -203,7 +208,8 @@ static void do_xsetbv(void *argument)
 {
 	u64 value = (u64)argument;
 
-	__asm__ volatile("xsetbv" ::"c"((u32)(value >> 63)), "a"((u32)value), "d"((u32)(value >> 32) & 0x7fffffff));
+	__asm__ volatile("xsetbv" ::"c"((u32)(value >> 63)), "a"((u32)value),
+			 "d"((u32)(value >> 32) & 0x7fffffff));
 }
 
 static void xcr0_refuses_bad_values(void)
@@ -213,7 +219,8 @@ static void xcr0_refuses_bad_values(void)
 		return;
 	}
 	CHECK_EQ(fault_of(do_xsetbv, (void *)0).vector, TRAP_GP); /* x87 is a must */
-	CHECK_EQ(fault_of(do_xsetbv, (void *)(XCR0_X87 | XCR0_AVX)).vector, TRAP_GP); /* AVX without SSE */
+	CHECK_EQ(fault_of(do_xsetbv, (void *)(XCR0_X87 | XCR0_AVX)).vector,
+		 TRAP_GP); /* AVX without SSE */
 	CHECK_EQ(fault_of(do_xsetbv, (void *)(1ull << 62 | 3)).vector, TRAP_GP);
 	CHECK_EQ(fault_of(do_xsetbv, (void *)(1ull << 63 | 3)).vector, TRAP_GP); /* XCR1 */
 	CHECK_EQ(fault_of_user(do_xsetbv, (void *)3).vector, TRAP_GP);
@@ -306,14 +313,9 @@ static void fxsave_and_fxrstor(void)
 }
 
 const struct guest_test guest_tests[] = {
-	GUEST_TEST(vectors_live_over_exits),
-	GUEST_TEST(x87_lives_over_exits),
-	GUEST_TEST(mxcsr_lives_over_exits),
-	GUEST_TEST(cpus_do_not_mix_their_registers),
-	GUEST_TEST(xcr0_refuses_bad_values),
-	GUEST_TEST(xcr0_lives_over_exits),
-	GUEST_TEST(avx_follows_xcr0_and_cr4),
-	GUEST_TEST(xsave_and_xrstor),
-	GUEST_TEST(fxsave_and_fxrstor),
-	GUEST_TESTS_END,
+	GUEST_TEST(vectors_live_over_exits),  GUEST_TEST(x87_lives_over_exits),
+	GUEST_TEST(mxcsr_lives_over_exits),   GUEST_TEST(cpus_do_not_mix_their_registers),
+	GUEST_TEST(xcr0_refuses_bad_values),  GUEST_TEST(xcr0_lives_over_exits),
+	GUEST_TEST(avx_follows_xcr0_and_cr4), GUEST_TEST(xsave_and_xrstor),
+	GUEST_TEST(fxsave_and_fxrstor),	      GUEST_TESTS_END,
 };

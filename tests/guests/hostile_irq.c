@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Hostile: more interrupts than anybody can take, from all sources at once, on all CPUs. Option rounds.
+ * Hostile: more interrupts than anybody can take, from all sources at once, on all CPUs. Option
+ * rounds.
  */
 #include "hostile.h"
 

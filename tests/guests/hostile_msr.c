@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Hostile: every MSR is read, and written with nonsense; then all at random until the guest falls over. Option all=1
- * writes those too on which the guest itself stands.
+ * Hostile: every MSR is read, and written with nonsense; then all at random until the guest falls
+ * over. Option all=1 writes those too on which the guest itself stands.
  */
 #include "hostile.h"
 
 static const struct {
 	u32 first, count;
 } ranges[] = {
-	{ 0, 0x1000 },		{ 0x40000000, 0x200 }, { 0x4b564d00, 0x20 },
+	{ 0, 0x1000 },	       { 0x40000000, 0x200 }, { 0x4b564d00, 0x20 },
 	{ 0xc0000000, 0x800 }, { 0xc0010000, 0x800 }, { 0xc0011000, 0x100 },
 };
 
@@ -73,9 +73,20 @@ static void all_can_be_written_with_nonsense(void)
 
 static void a_storm_of_writes(void)
 {
-	static const u32 msrs[] = { MSR_TSC_ADJUST, MSR_TSC, MSR_TSC_DEADLINE, MSR_PAT, MSR_MTRR_DEF_TYPE,
-				    MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYSMASK0, 0x4b564d01, 0x4b564d00,
-				    0x4b564d03, 0x4b564d04, 0x4b564d02, 0x11, 0x12 };
+	static const u32 msrs[] = { MSR_TSC_ADJUST,
+				    MSR_TSC,
+				    MSR_TSC_DEADLINE,
+				    MSR_PAT,
+				    MSR_MTRR_DEF_TYPE,
+				    MSR_MTRR_PHYSBASE0,
+				    MSR_MTRR_PHYSMASK0,
+				    0x4b564d01,
+				    0x4b564d00,
+				    0x4b564d03,
+				    0x4b564d04,
+				    0x4b564d02,
+				    0x11,
+				    0x12 };
 	u32 i;
 
 	for (i = 0; i < 20000; i++)
@@ -95,7 +106,8 @@ static void until_the_end(void)
 	for (i = 0; i < 100000; i++) {
 		u32 range = (u32)(hostile_random() % ARRAY_SIZE(ranges));
 
-		try_wrmsr(ranges[range].first + (u32)hostile_random() % ranges[range].count, hostile_value());
+		try_wrmsr(ranges[range].first + (u32)hostile_random() % ranges[range].count,
+			  hostile_value());
 	}
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Hostile: ports at random, in all sizes and forms, and the chips' pages too. Ports by which a machine resets or powers
- * off are left out unless option all=1.
+ * Hostile: ports at random, in all sizes and forms, and the chips' pages too. Ports by which a
+ * machine resets or powers off are left out unless option all=1.
  */
 #include "hostile.h"
 
@@ -9,17 +9,20 @@ static u8 buffer[256];
 
 static bool ends_the_machine(u16 port)
 {
-	return (port & ~3) == 0xf4 || port == 0x64 || port == 0x92 || (port & ~7) == 0xcf8 || port == 0xb2 ||
-	       port == 0xb3 || (port & 0xff80) == 0x600 || (port & 0xff80) == 0x680 || (port & ~7) == 0x3f8;
+	return (port & ~3) == 0xf4 || port == 0x64 || port == 0x92 || (port & ~7) == 0xcf8 ||
+	       port == 0xb2 || port == 0xb3 || (port & 0xff80) == 0x600 ||
+	       (port & 0xff80) == 0x680 || (port & ~7) == 0x3f8;
 }
 
 static u16 random_port(void)
 {
-	static const u16 chips[] = { 0x20, 0x21, 0xa0, 0xa1, 0x40, 0x41, 0x42, 0x43, 0x61, 0x4d0, 0x4d1, 0x70, 0x71, 0x510, 0x511 };
+	static const u16 chips[] = { 0x20, 0x21,  0xa0,	 0xa1, 0x40, 0x41,  0x42, 0x43,
+				     0x61, 0x4d0, 0x4d1, 0x70, 0x71, 0x510, 0x511 };
 	u16 port;
 
 	do
-		port = hostile_random() % 2 ? chips[hostile_random() % ARRAY_SIZE(chips)] : (u16)hostile_random();
+		port = hostile_random() % 2 ? chips[hostile_random() % ARRAY_SIZE(chips)] :
+					      (u16)hostile_random();
 	while (ends_the_machine(port) && !guest_option("all", 0));
 	return port;
 }

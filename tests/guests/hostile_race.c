@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Hostile: up to 16 CPUs that pull at everything they share, at once: page tables, chips, each other's INIT and SIPI, clocks.
- * Option seconds is a bound by the TSC (2^30 ticks each).
+ * Hostile: up to 16 CPUs that pull at everything they share, at once: page tables, chips, each
+ * other's INIT and SIPI, clocks. Option seconds is a bound by the TSC (2^30 ticks each).
  */
 #include "hostile.h"
 
@@ -38,7 +38,8 @@ static void race_once(u64 *state, u32 count)
 		apic_ipi(other, ICR_ASSERT | ICR_NMI);
 		break;
 	case 2:
-		*page_entry(va, 1) = ((mine(state) % (16 << 20) + (16 << 20)) & PTE_ADDR) | PTE_P | PTE_W;
+		*page_entry(va, 1) =
+			((mine(state) % (16 << 20) + (16 << 20)) & PTE_ADDR) | PTE_P | PTE_W;
 		break;
 	case 3:
 		cpu_invlpg(va);
@@ -54,7 +55,8 @@ static void race_once(u64 *state, u32 count)
 		try_wrmsr(MSR_TSC_DEADLINE, rdtsc() + (pick >> 40));
 		break;
 	case 8:
-		outb((u16[]){ 0x20, 0x21, 0x40, 0x43, 0xa1, 0x80 }[pick >> 32 & 3], (u8)(pick >> 40));
+		outb((u16[]){ 0x20, 0x21, 0x40, 0x43, 0xa1, 0x80 }[pick >> 32 & 3],
+		     (u8)(pick >> 40));
 		break;
 	case 9:
 		write_cr3(read_cr3());

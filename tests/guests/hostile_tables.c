@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Hostile: tables of the CPU with nonsense in them, or where no memory is. Option case takes one of the ends below
- * after the rest, each of which is likely the last thing the guest does.
+ * Hostile: tables of the CPU with nonsense in them, or where no memory is. Option case takes one of
+ * the ends below after the rest, each of which is likely the last thing the guest does.
  */
 #include "hostile.h"
 
@@ -47,8 +47,9 @@ static void page_table_entries_at_random(void)
 /* Tables of each level where a chip, firmware, a hole or nothing at all is. */
 static void tables_where_no_memory_is(void)
 {
-	static const u64 places[] = { 0xfee00000, 0xfec00000, 0xfed00000, 0xfffff000, 0xf0000,
-				      0xd0000000, 0xa0000,    0xb0000000, 0x7ffffffff000, 0xffffffffff000 };
+	static const u64 places[] = { 0xfee00000,     0xfec00000,     0xfed00000, 0xfffff000,
+				      0xf0000,	      0xd0000000,     0xa0000,	  0xb0000000,
+				      0x7ffffffff000, 0xffffffffff000 };
 	u32 i, level;
 
 	for (i = 0; i < ARRAY_SIZE(places); i++)
@@ -90,8 +91,12 @@ static void descriptors_at_random(void)
 	hostile_allow(code, true);
 	for (i = 0; i < 2000; i++) {
 		for (j = 0; j < 4; j++)
-			gdt[GDT_FREE + j] = hostile_random() | (hostile_random() % 4 ? 1ull << 47 : 0);
-		__asm__ volatile("lar %1, %0; lsl %1, %0" : "+r"(j) : "r"((u32)SEL_FREE + 8 * (i & 3)) : "cc");
+			gdt[GDT_FREE + j] =
+				hostile_random() | (hostile_random() % 4 ? 1ull << 47 : 0);
+		__asm__ volatile("lar %1, %0; lsl %1, %0"
+				 : "+r"(j)
+				 : "r"((u32)SEL_FREE + 8 * (i & 3))
+				 : "cc");
 		fault_of_user32(code + hostile_random() % GUEST_PAGE_SIZE);
 	}
 	CHECK(true);
@@ -131,7 +136,8 @@ static void end_gdt(u64 where)
 {
 	struct pointer pointer = { 0xffff, where };
 
-	__asm__ volatile("lgdt %0; movl %1, %%ds; int3; pushq $0x8; pushq $0; lretq" ::"m"(pointer), "r"(0x10));
+	__asm__ volatile("lgdt %0; movl %1, %%ds; int3; pushq $0x8; pushq $0; lretq" ::"m"(pointer),
+			 "r"(0x10));
 }
 
 static void end_stack(u64 where)
@@ -171,9 +177,10 @@ static void end_halt(u64 where)
 
 static void the_end(void)
 {
-	static void (*const ends[])(u64) = { end_idt, end_gdt,	     end_stack, end_cr3,
+	static void (*const ends[])(u64) = { end_idt, end_gdt,	      end_stack, end_cr3,
 					     end_tss, end_apic_moves, end_halt };
-	static const u64 places[] = { 0xfee00000, 0xd0000000, 0x7ffffffff000, 0xffffffff, 0x1000000, 0xfed00000 };
+	static const u64 places[] = { 0xfee00000, 0xd0000000, 0x7ffffffff000,
+				      0xffffffff, 0x1000000,  0xfed00000 };
 	u64 number = guest_option("case", 0);
 
 	CHECK(true);

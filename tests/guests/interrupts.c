@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Interrupts on one CPU: priorities, shadows, windows, halts and NMIs. None may be lost, none may come twice.
+ * Interrupts on one CPU: priorities, shadows, windows, halts and NMIs. None may be lost, none may
+ * come twice.
  */
 #include "apic.h"
 #include "cpu.h"
 
-#define LOW_VECTOR  0x40
-#define MID_VECTOR  0x60
+#define LOW_VECTOR 0x40
+#define MID_VECTOR 0x60
 #define HIGH_VECTOR 0x80
 
 static u8 order[64];
@@ -226,7 +227,8 @@ static void an_exit_in_the_shadow_does_not_end_it(void)
 
 	take_vectors(on_where);
 	send_self(LOW_VECTOR);
-	__asm__ volatile("leaq 1f(%%rip), %0; leaq 2f(%%rip), %1; xorl %%eax, %%eax; sti; 1: cpuid; 2: nop; cli"
+	__asm__ volatile("leaq 1f(%%rip), %0; leaq 2f(%%rip), %1; xorl %%eax, %%eax; sti; 1: "
+			 "cpuid; 2: nop; cli"
 			 : "=&r"(inside), "=&r"(behind)::"rax", "rbx", "rcx", "rdx", "memory");
 	CHECK_EQ(taken, 1);
 	CHECK_EQ(interrupted_at, behind);
@@ -307,7 +309,10 @@ static void skip_ud(struct trap_frame *frame)
 	frame->rip += 2;
 }
 
-/* The fault's IRET ends the blocking early: that is what the hardware does. The NMI must come then, once. */
+/*
+ * The fault's IRET ends the blocking early: that is what the hardware does. The NMI must come then,
+ * once.
+ */
 static void on_nmi_with_fault(struct trap_frame *frame)
 {
 	(void)frame;
@@ -339,7 +344,10 @@ static void hlt_ends_by_an_nmi_with_interrupts_off(void)
 {
 	nmis = 1;
 	trap_handle(TRAP_NMI, on_nmi);
-	/* The 8254's interrupt, sent by the I/O APIC as an NMI: it comes while the CPU halts with IF clear. */
+	/*
+	 * The 8254's interrupt, sent by the I/O APIC as an NMI: it comes while the CPU halts with
+	 * IF clear.
+	 */
 	ioapic_route(machine.gsi[0], this_cpu()->apic_id, ICR_NMI | LOW_VECTOR);
 	pit_start(0, 0, 20000);
 	__asm__ volatile("hlt" ::: "memory");

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Instructions whose memory is not memory: every form a driver might use against a chip's page, in all sizes.
+ * Instructions whose memory is not memory: every form a driver might use against a chip's page, in
+ * all sizes.
  *
- * Two targets: the local APIC's initial count (32 bits that can be read back, the timer masked) and the PCI
- * configuration page of QEMU's q35 host bridge, which takes all sizes. The second is skipped on another machine.
+ * Two targets: the local APIC's initial count (32 bits that can be read back, the timer masked) and
+ * the PCI configuration page of QEMU's q35 host bridge, which takes all sizes. The second is
+ * skipped on another machine.
  */
 #include "apic.h"
 #include "cpu.h"
 #include "paging.h"
 
-#define COUNT	  (APIC_PAGE + APIC_INITIAL)
-#define BRIDGE	  0xb0000000ull
+#define COUNT (APIC_PAGE + APIC_INITIAL)
+#define BRIDGE 0xb0000000ull
 #define BRIDGE_ID 0x29c08086u
-#define LINE	  (BRIDGE + 0x3c) /* the interrupt line: a byte of nobody's */
+#define LINE (BRIDGE + 0x3c) /* the interrupt line: a byte of nobody's */
 
 static void count_begin(u32 value)
 {
@@ -35,9 +37,11 @@ static void stores_of_registers_and_constants(void)
 	CHECK_EQ(count_now(), 0x12345678);
 	COUNT_OP("movl %1, (%0)", "r"(0x87654321));
 	CHECK_EQ(count_now(), 0x87654321);
-	__asm__ volatile("movl %0, %%r13d; movl %%r13d, (%1)" ::"r"(0x1313), "r"(COUNT) : "r13", "memory");
+	__asm__ volatile("movl %0, %%r13d; movl %%r13d, (%1)" ::"r"(0x1313), "r"(COUNT)
+			 : "r13", "memory");
 	CHECK_EQ(count_now(), 0x1313);
-	__asm__ volatile("movl %%eax, (%1,%2,4)" ::"a"(0x4242), "r"(COUNT - 64), "r"(16ull) : "memory");
+	__asm__ volatile("movl %%eax, (%1,%2,4)" ::"a"(0x4242), "r"(COUNT - 64), "r"(16ull)
+			 : "memory");
 	CHECK_EQ(count_now(), 0x4242);
 	__asm__ volatile("movl $0x777, (%q0)" ::"r"(COUNT) : "memory");
 	CHECK_EQ(count_now(), 0x777);
@@ -239,10 +243,12 @@ static void sse_moves(void)
 
 	if (no_bridge())
 		return;
-	__asm__ volatile("movdqu (%0), %%xmm0; movdqa %%xmm0, %1" ::"r"(BRIDGE), "m"(buffer) : "memory");
+	__asm__ volatile("movdqu (%0), %%xmm0; movdqa %%xmm0, %1" ::"r"(BRIDGE), "m"(buffer)
+			 : "memory");
 	CHECK_EQ(buffer[0], BRIDGE_ID);
 	buffer[0] = 0;
-	__asm__ volatile("movaps (%0), %%xmm1; movups %%xmm1, %1" ::"r"(BRIDGE), "m"(buffer) : "memory");
+	__asm__ volatile("movaps (%0), %%xmm1; movups %%xmm1, %1" ::"r"(BRIDGE), "m"(buffer)
+			 : "memory");
 	CHECK_EQ(buffer[0], BRIDGE_ID);
 }
 
@@ -254,7 +260,8 @@ static void pushes_and_pops(void)
 		return;
 	__asm__ volatile("pushq (%1); popq %0" : "=r"(value) : "r"(BRIDGE) : "memory");
 	CHECK_EQ((u32)value, BRIDGE_ID);
-	__asm__ volatile("pushq %0; popw (%1); addq $6, %%rsp" ::"r"(0x77ull), "r"(LINE) : "memory", "cc");
+	__asm__ volatile("pushq %0; popw (%1); addq $6, %%rsp" ::"r"(0x77ull), "r"(LINE)
+			 : "memory", "cc");
 	CHECK_EQ(mmio_read8(LINE), 0x77);
 }
 
@@ -314,7 +321,8 @@ static void firmware_cannot_be_written(void)
 
 static void a_hole_does_no_harm(void)
 {
-	u64 nowhere = 0xd0000000; /* below the chips, above RAM, nothing mapped there by the firmware */
+	u64 nowhere =
+		0xd0000000; /* below the chips, above RAM, nothing mapped there by the firmware */
 
 	mmio_write32(nowhere, 0x1234);
 	CHECK(mmio_read32(nowhere) != 0x1234); /* what it reads is the VMM's choice */

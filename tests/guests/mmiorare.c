@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Rarer instructions against a chip's page. A hypervisor that does not know one has to end the VM, so these are not
- * in mmio.c; the order is from the likely to the unlikely.
+ * Rarer instructions against a chip's page. A hypervisor that does not know one has to end the VM,
+ * so these are not in mmio.c; the order is from the likely to the unlikely.
  */
 #include "apic.h"
 #include "cpu.h"
 
-#define BRIDGE	  0xb0000000ull
+#define BRIDGE 0xb0000000ull
 #define BRIDGE_ID 0x29c08086u
-#define COUNT	  (APIC_PAGE + APIC_INITIAL)
+#define COUNT (APIC_PAGE + APIC_INITIAL)
 
 static u32 buffer[8] __attribute__((aligned(32)));
 
@@ -68,12 +68,14 @@ static void parts_of_sse_registers(void)
 {
 	if (no_bridge())
 		return;
-	__asm__ volatile("pcmpeqd %%xmm1, %%xmm1; movd (%0), %%xmm1; movups %%xmm1, %1" ::"r"(BRIDGE),
-			 "m"(buffer)
-			 : "memory");
+	__asm__ volatile(
+		"pcmpeqd %%xmm1, %%xmm1; movd (%0), %%xmm1; movups %%xmm1, %1" ::"r"(BRIDGE),
+		"m"(buffer)
+		: "memory");
 	CHECK_EQ(buffer[0], BRIDGE_ID);
 	CHECK_EQ(buffer[1], 0);
-	__asm__ volatile("movq (%0), %%xmm1; movups %%xmm1, %1" ::"r"(BRIDGE), "m"(buffer) : "memory");
+	__asm__ volatile("movq (%0), %%xmm1; movups %%xmm1, %1" ::"r"(BRIDGE), "m"(buffer)
+			 : "memory");
 	CHECK_EQ(buffer[0], BRIDGE_ID);
 	CHECK_EQ(buffer[2], 0);
 }
@@ -82,7 +84,8 @@ static void mmx_moves(void)
 {
 	if (no_bridge())
 		return;
-	__asm__ volatile("movq (%0), %%mm0; movq %%mm0, %1; emms" ::"r"(BRIDGE), "m"(buffer) : "memory");
+	__asm__ volatile("movq (%0), %%mm0; movq %%mm0, %1; emms" ::"r"(BRIDGE), "m"(buffer)
+			 : "memory");
 	CHECK_EQ(buffer[0], BRIDGE_ID);
 }
 
@@ -94,7 +97,8 @@ static void avx_moves(void)
 	}
 	write_cr4(read_cr4() | CR4_OSXSAVE);
 	__asm__ volatile("xsetbv" ::"c"(0), "a"(7), "d"(0));
-	__asm__ volatile("vmovdqu (%0), %%ymm0; vmovdqa %%ymm0, %1; vzeroupper" ::"r"(BRIDGE), "m"(buffer)
+	__asm__ volatile("vmovdqu (%0), %%ymm0; vmovdqa %%ymm0, %1; vzeroupper" ::"r"(BRIDGE),
+			 "m"(buffer)
 			 : "memory");
 	CHECK_EQ(buffer[0], BRIDGE_ID);
 }

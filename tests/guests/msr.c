@@ -8,7 +8,9 @@
 
 static void an_unknown_msr_is_gp(void)
 {
-	static const u32 unknown[] = { 0x5, 0x400000, 0x12345678, 0xbfffffff, 0xc0002345, 0xdeadbeef };
+	static const u32 unknown[] = {
+		0x5, 0x400000, 0x12345678, 0xbfffffff, 0xc0002345, 0xdeadbeef
+	};
 	u64 value;
 	u32 i;
 

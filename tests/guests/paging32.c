@@ -30,7 +30,9 @@ __asm__(".text\n"
 	"	movl %eax, results32\n"
 	"	ret\n"
 
-	/* Reads a word of the first page of two mappings at 0x40000000, writes one into the second. */
+	/*
+	 * Reads a word of the first page of two mappings at 0x40000000, writes one into the second.
+	 */
 	"paged32:\n"
 	"	movl 0x40000000, %eax\n"
 	"	addl 0x40400010, %eax\n"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Protected mode with PAE's three levels. A guest of its own: QEMU's TCG spins on it under nested paging.
+ * Protected mode with PAE's three levels. A guest of its own: QEMU's TCG spins on it under nested
+ * paging.
  */
 #include "cpu.h"
 #include "modes.h"
@@ -22,7 +23,8 @@ __asm__(".text\n"
 
 static void with_three_levels(void)
 {
-	u64 *pointers = page_alloc(), *low = page_alloc(), *high = page_alloc(), *table = page_alloc(), i;
+	u64 *pointers = page_alloc(), *low = page_alloc(), *high = page_alloc(),
+	    *table = page_alloc(), i;
 
 	for (i = 0; i < 32; i++)
 		low[i] = i << 21 | 0x83;

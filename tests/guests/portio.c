@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Ports: all sizes and forms, string instructions that cross pages or fault in the middle, and who may.
+ * Ports: all sizes and forms, string instructions that cross pages or fault in the middle, and who
+ * may.
  *
- * The serial port's scratch register (a byte that keeps what is written) and PCI's address port (32 bits that do).
+ * The serial port's scratch register (a byte that keeps what is written) and PCI's address port (32
+ * bits that do).
  */
 #include "cpu.h"
 #include "paging.h"
 #include "smp.h"
 
-#define SCRATCH	 0x3ff
+#define SCRATCH 0x3ff
 #define PCI_ADDR 0xcf8
 #define PCI_DATA 0xcfc
 
@@ -199,13 +201,14 @@ static void the_permission_bitmap_decides_for_the_user(void)
 	big.tss = this_cpu()->tss;
 	big.tss.iomap = sizeof(struct tss);
 	memset(big.bitmap, 0xff, sizeof(big.bitmap));
-	big.bitmap[SCRATCH / 8] &= (u8)~(1u << SCRATCH % 8);
+	big.bitmap[SCRATCH / 8] &= (u8) ~(1u << SCRATCH % 8);
 	entry[0] = (limit & 0xffff) | (base & 0xffffff) << 16 | 0x89ull << 40 |
 		   (base >> 24 & 0xff) << 56;
 	entry[1] = base >> 32;
 	__asm__ volatile("ltr %w0" ::"r"(SEL_FREE));
 	CHECK_EQ(fault_of_user(do_in, NULL).vector, TRAP_NONE);
-	CHECK_EQ(fault_of_user(do_in_16, NULL).vector, TRAP_GP); /* the second port is not allowed */
+	CHECK_EQ(fault_of_user(do_in_16, NULL).vector,
+		 TRAP_GP); /* the second port is not allowed */
 	gdt[GDT_TSS] &= ~(2ull << 40);
 	__asm__ volatile("ltr %w0" ::"r"(SEL_TSS));
 	CHECK_EQ(fault_of_user(do_in, NULL).vector, TRAP_GP);

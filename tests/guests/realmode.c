@@ -8,7 +8,8 @@
 
 /* What the 16-bit code leaves, at addresses that it reaches with segment 0. */
 struct real_results {
-	u32 sum, flags, cpuid_max, after_int, segment, string, stack, far_call, limit_vector, big, mode, irqs;
+	u32 sum, flags, cpuid_max, after_int, segment, string, stack, far_call, limit_vector, big,
+		mode, irqs;
 	u16 limit_ip;
 };
 LOW_DATA struct real_results real_results;
@@ -16,10 +17,12 @@ _Static_assert(offsetof(struct real_results, far_call) == 28, "the 16-bit code h
 _Static_assert(offsetof(struct real_results, irqs) == 44, "the 16-bit code has this number");
 _Static_assert(offsetof(struct real_results, limit_ip) == 48, "the 16-bit code has this number");
 
-extern const u8 real_arithmetic[], real_interrupts[], real_segments[], real_far[], real_strings[], real_limit[],
-	real_limit_at[], real_unreal[], real_ports[], real_irq[];
+extern const u8 real_arithmetic[], real_interrupts[], real_segments[], real_far[], real_strings[],
+	real_limit[], real_limit_at[], real_unreal[], real_ports[], real_irq[];
 
-/* Offsets in struct real_results are plain numbers here: the assembler does not see the structure. */
+/*
+ * Offsets in struct real_results are plain numbers here: the assembler does not see the structure.
+ */
 __asm__(".section .low.test, \"awx\"\n"
 	".code16\n"
 	"results = real_results\n"
@@ -81,7 +84,9 @@ __asm__(".section .low.test, \"awx\"\n"
 	"	ret\n"
 	"1:	.long 0x01010101\n"
 
-	/* A word at offset 0xffff is beyond the segment: interrupt 13, pointing to the instruction. */
+	/*
+	 * A word at offset 0xffff is beyond the segment: interrupt 13, pointing to the instruction.
+	 */
 	"real_limit:\n"
 	"	pushw 4 * 13\n"
 	"	pushw 4 * 13 + 2\n"

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Events whose delivery faults under the guest's feet: the stack lies in RAM that nobody has touched, so that the host has
- * no page there yet. The event must come once, with the right frame, whatever it is; nothing may be lost or doubled.
+ * Events whose delivery faults under the guest's feet: the stack lies in RAM that nobody has
+ * touched, so that the host has no page there yet. The event must come once, with the right frame,
+ * whatever it is; nothing may be lost or doubled.
  */
 #include "apic.h"
 #include "cpu.h"
 #include "paging.h"
 
 #define VECTOR 0x40
-#define STACK  (2ull << 20) /* one huge page of the host each */
+#define STACK (2ull << 20) /* one huge page of the host each */
 
 static volatile u32 taken;
 static struct trap_frame seen;

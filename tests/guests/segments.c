@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Segments where they still count: 32-bit code in long mode, with bases, limits and types; LDT, SYSCALL, SYSENTER.
+ * Segments where they still count: 32-bit code in long mode, with bases, limits and types; LDT,
+ * SYSCALL, SYSENTER.
  */
 #include "cpu.h"
 #include "paging.h"
 #include "smp.h"
 
-extern const u8 read_at_limit[], read_past_limit[], write_read_only[], read_by_base[], run_plain[], expand_down[],
-	stack_past_limit[];
+extern const u8 read_at_limit[], read_past_limit[], write_read_only[], read_by_base[], run_plain[],
+	expand_down[], stack_past_limit[];
 u32 segment_result;
 
 /* 32-bit code at CPL 3, ended by INT 0x81. SEL_FREE + 3 is the segment under test. */
@@ -49,10 +50,10 @@ __asm__(".text\n"
 	"	int $0x81\n"
 	".code64\n");
 
-#define DATA3	   0x0040f3000000ffffull
+#define DATA3 0x0040f3000000ffffull
 #define READ_ONLY3 0x0040f1000000ffffull
-#define DOWN3	   0x0040f7000000ffffull
-#define CODE32_3   0x0040fb000000ffffull
+#define DOWN3 0x0040f7000000ffffull
+#define CODE32_3 0x0040fb000000ffffull
 
 static u64 segment(u64 kind, u64 base, u64 limit)
 {

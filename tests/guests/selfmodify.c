@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Code that changes under the CPU that runs it, by itself, by another name, by another CPU; and the marks that page
- * tables get for it.
+ * Code that changes under the CPU that runs it, by itself, by another name, by another CPU; and the
+ * marks that page tables get for it.
  */
 #include "cpu.h"
 #include "paging.h"
@@ -54,7 +54,8 @@ static void an_instruction_that_changes_the_next_but_one(void)
 	u32 result;
 
 	/* The write goes into the immediate of the MOV behind; a branch makes it seen. */
-	__asm__ volatile("movl $0x1234, 2f+1(%%rip); jmp 1f; 1: 2: movl $0, %%eax" : "=a"(result)::"memory");
+	__asm__ volatile("movl $0x1234, 2f+1(%%rip); jmp 1f; 1: 2: movl $0, %%eax"
+			 : "=a"(result)::"memory");
 	CHECK_EQ(result, 0x1234);
 }
 
@@ -111,7 +112,8 @@ static void accessed_and_dirty_marks(void)
 /* The whole of RAM, twice: what is written stays, wherever the host puts it. */
 static void memory_keeps_what_is_written(void)
 {
-	u64 begin = (u64)pages_alloc(1, 2ull << 20), end = ram_end() & ~(GUEST_PAGE_SIZE - 1), at, seed = 42;
+	u64 begin = (u64)pages_alloc(1, 2ull << 20), end = ram_end() & ~(GUEST_PAGE_SIZE - 1), at,
+	    seed = 42;
 	u32 bad = 0;
 
 	for (at = begin; at < end; at += GUEST_PAGE_SIZE)

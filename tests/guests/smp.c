@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Several CPUs: their start, interrupts between them, atomic memory, and one view of the page tables.
+ * Several CPUs: their start, interrupts between them, atomic memory, and one view of the page
+ * tables.
  */
 #include "apic.h"
 #include "cpu.h"
 #include "paging.h"
 
-#define VECTOR	    0x40
+#define VECTOR 0x40
 #define RING_VECTOR 0x41
 
 static u32 count;
@@ -263,7 +264,10 @@ static void the_tsc_is_one_for_all(void)
 	CHECK_EQ(tsc_backward, 0);
 }
 
-/* TLB shootdown: CPU 0 moves a page, tells the others, and from their answer on nobody may see the old one. */
+/*
+ * TLB shootdown: CPU 0 moves a page, tells the others, and from their answer on nobody may see the
+ * old one.
+ */
 static volatile u32 shoot_round, shoot_answers, shoot_stop, shoot_stale;
 
 static void shoot_read(void *argument)

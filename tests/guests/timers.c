@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Timers and lines: the local APIC's timer in its three modes, the 8254, the I/O APIC and the 8259 pair.
+ * Timers and lines: the local APIC's timer in its three modes, the 8254, the I/O APIC and the 8259
+ * pair.
  */
 #include "apic.h"
 #include "cpu.h"
 
-#define VECTOR	   0x40
+#define VECTOR 0x40
 #define PIC_VECTOR 0x50
 #define LVT_EXTINT 0x700
 

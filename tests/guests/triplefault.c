@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A triple fault is the end of the machine: the VM must shut down (QEMU: -no-reboot makes it end with status 0). A
- * guest that goes on says so and fails.
+ * A triple fault is the end of the machine: the VM must shut down (QEMU: -no-reboot makes it end
+ * with status 0). A guest that goes on says so and fails.
  */
 #include "cpu.h"
 #include "trap.h"

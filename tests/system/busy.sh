@@ -12,7 +12,8 @@ work() {
 	number=0
 	while cp "/tmp/$1" "/tmp/$1.copy"; do
 		number=$((number + 1))
-		if [ "$(md5sum <"/tmp/$1.copy")" = "$want" ] && [ "$(md5sum <"/tmp/$1")" = "$want" ]; then
+		if [ "$(md5sum <"/tmp/$1.copy")" = "$want" ] &&
+			[ "$(md5sum <"/tmp/$1")" = "$want" ]; then
 			echo "round $1 $number"
 		else
 			echo "BAD sum, worker $1, round $number"

@@ -334,9 +334,9 @@ static void fill_argument(unsigned char *to, const struct call *what)
 }
 
 /*
- * What kills the emulated PC itself: QEMU's TCG spins on guests with PAE's three levels of tables, and
- * crashes where a breakpoint register is hit in a code segment with a base. So none of that here;
- * on a machine of one's own it may be let through.
+ * What kills the emulated PC itself: QEMU's TCG spins on guests with PAE's three levels of tables,
+ * and crashes where a breakpoint register is hit in a code segment with a base. So none of that
+ * here; on a machine of one's own it may be let through.
  */
 static void spare_sregs(struct kvm_sregs *sregs)
 {

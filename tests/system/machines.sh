@@ -8,15 +8,16 @@
 declare -A vm_pid=()
 vm_accel=kvm
 
-# vm_start NAME ARG...: Linux with the files vmlinuz and initrd on 2 CPUs, in the background. It does
-# not watch for lockups: how long a virtual CPU stands still is the emulated PC's load.
+# vm_start NAME ARG...: Linux with the files vmlinuz and initrd on 2 CPUs, in the background. It
+# does not watch for lockups: how long a virtual CPU stands still is the emulated PC's load.
 vm_start() {
 	local vm=$1
 	shift
 	: >"/tmp/$vm.serial"
 	rm -f "/tmp/$vm.monitor"
 	qemu-system-x86_64 -accel "$vm_accel" -cpu host -smp 2 -m 128 -nodefaults -display none \
-		-no-reboot -kernel vmlinuz -initrd initrd -append "console=ttyS0 panic=-1 nowatchdog ${vm_words:-}" \
+		-no-reboot -kernel vmlinuz -initrd initrd \
+		-append "console=ttyS0 panic=-1 nowatchdog ${vm_words:-}" \
 		-serial "file:/tmp/$vm.serial" -monitor "unix:/tmp/$vm.monitor,server=on,wait=off" \
 		"$@" >"/tmp/$vm.qemu" 2>&1 </dev/null &
 	vm_pid[$vm]=$!

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Runs the tests that the linked file registered; see test.h. An argument runs only the tests whose name has it. */
+/*
+ * Runs the tests that the linked file registered; see test.h. An argument runs only the tests whose
+ * name has it.
+ */
 #include "test.h"
 
 static struct test *first, **last = &first;

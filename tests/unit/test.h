@@ -4,8 +4,9 @@
  *
  *	TEST(an_nmi_is_held_until_iret) { ... CHECK(x == y); CHECK_EQ(x, y); }
  *
- * Tests register themselves. The program ends with the line "N passed, N failed, N skipped", and with status 1
- * if a test failed or none ran. A test that calls neither CHECK nor CHECK_EQ has failed: silence proves nothing.
+ * Tests register themselves. The program ends with the line "N passed, N failed, N skipped", and
+ * with status 1 if a test failed or none ran. A test that calls neither CHECK nor CHECK_EQ has
+ * failed: silence proves nothing.
  */
 #ifndef TESTS_UNIT_TEST_H
 #define TESTS_UNIT_TEST_H
@@ -26,13 +27,13 @@ void test_check_eq(unsigned long long left, unsigned long long right, const char
 		   const char *text);
 void test_skip(const char *why);
 
-#define TEST(test_name)                                                                            \
-	static void test_body_##test_name(void);                                                   \
-	static struct test test_record_##test_name = { #test_name, test_body_##test_name, NULL };  \
-	__attribute__((constructor)) static void test_add_##test_name(void)                        \
-	{                                                                                          \
-		test_register(&test_record_##test_name);                                           \
-	}                                                                                          \
+#define TEST(test_name)                                                                           \
+	static void test_body_##test_name(void);                                                  \
+	static struct test test_record_##test_name = { #test_name, test_body_##test_name, NULL }; \
+	__attribute__((constructor)) static void test_add_##test_name(void)                       \
+	{                                                                                         \
+		test_register(&test_record_##test_name);                                          \
+	}                                                                                         \
 	static void test_body_##test_name(void)
 
 #define CHECK(condition) test_check(!!(condition), __FILE__, __LINE__, #condition)

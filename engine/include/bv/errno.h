@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * Error numbers that the engine and the fronts return, negated. The values are those of Linux on x86, which
- * Xen's ABI uses too; the names carry a prefix because OS headers are included beside this one.
+ * Error numbers that the engine and the fronts return, negated. The values are those of Linux on
+ * x86, which Xen's ABI uses too; the names carry a prefix because OS headers are included beside
+ * this one.
  */
 #ifndef BV_ERRNO_H
 #define BV_ERRNO_H

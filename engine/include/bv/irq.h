@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * Interrupt controllers and the timer chip inside the engine, as fronts see them: create, raise lines, send messages, routes,
- * and their state for save and restore.
+ * Interrupt controllers and the timer chip inside the engine, as fronts see them: create, raise
+ * lines, send messages, routes, and their state for save and restore.
  *
  * Contexts: functions marked "any" may be called from interrupt handlers and under spin locks.
  */
@@ -16,13 +16,22 @@ struct bv_vcpu;
 
 /* ---- creation, before the first vCPU ---- */
 
-/* A local APIC for each vCPU, the 8259 pair and an I/O APIC of 24 pins, with the default routes. -BV_EEXIST. */
+/*
+ * A local APIC for each vCPU, the 8259 pair and an I/O APIC of 24 pins, with the default routes.
+ * -BV_EEXIST.
+ */
 int bv_irqchip_create(struct bv_vm *vm);
-/* Local APICs only; 8259 and I/O APIC (of `pins` pins, 0 to 4096) are user space's. -BV_EEXIST, -BV_EINVAL. */
+/*
+ * Local APICs only; 8259 and I/O APIC (of `pins` pins, 0 to 4096) are user space's. -BV_EEXIST,
+ * -BV_EINVAL.
+ */
 int bv_irqchip_create_split(struct bv_vm *vm, u32 pins);
 bool bv_irqchip_present(struct bv_vm *vm); /* local APICs in the engine */
 bool bv_irqchip_full(struct bv_vm *vm); /* 8259 and I/O APIC too */
-/* The 8254 (needs the full irqchip). With `speaker`, port 0x61 too. -BV_EEXIST, -BV_ENOENT (no irqchip). */
+/*
+ * The 8254 (needs the full irqchip). With `speaker`, port 0x61 too. -BV_EEXIST, -BV_ENOENT (no
+ * irqchip).
+ */
 int bv_pit_create(struct bv_vm *vm, bool speaker);
 bool bv_pit_present(struct bv_vm *vm);
 /* KVM_CAP_X2APIC_API: 32-bit destination IDs in messages and states; and 0xff not a broadcast. */
@@ -36,14 +45,20 @@ struct bv_msi {
 };
 
 /*
- * Sets an input line (gsi) for one of several sources (source: 0 to 63, wired-OR): through its routes. Returns the number
- * of vCPUs reached, 0 where it was masked or coalesced, -BV_EINVAL where there is no such route. any.
+ * Sets an input line (gsi) for one of several sources (source: 0 to 63, wired-OR): through its
+ * routes. Returns the number of vCPUs reached, 0 where it was masked or coalesced, -BV_EINVAL where
+ * there is no such route. any.
  */
 int bv_irq_line(struct bv_vm *vm, u32 gsi, unsigned int source, bool level);
 /* Delivers a message; same returns. any. */
 int bv_irq_msi(struct bv_vm *vm, const struct bv_msi *msi);
 
-enum bv_route_kind { BV_ROUTE_PIC_MASTER, BV_ROUTE_PIC_SLAVE, BV_ROUTE_IOAPIC, BV_ROUTE_MSI };
+enum bv_route_kind {
+	BV_ROUTE_PIC_MASTER,
+	BV_ROUTE_PIC_SLAVE,
+	BV_ROUTE_IOAPIC,
+	BV_ROUTE_MSI
+};
 
 struct bv_route {
 	u32 gsi;
@@ -57,7 +72,10 @@ struct bv_route {
 /* Replaces all routes. -BV_EINVAL: a pin that does not exist, two routes of one gsi that clash. */
 int bv_irq_routes_set(struct bv_vm *vm, const struct bv_route *routes, unsigned int count);
 
-/* Called (any context, irqs off) when the guest ended a level interrupt of gsi: for resampling irqfds. */
+/*
+ * Called (any context, irqs off) when the guest ended a level interrupt of gsi: for resampling
+ * irqfds.
+ */
 struct bv_ack_notifier {
 	struct bv_ack_notifier *next; /* the engine's */
 	u32 gsi;
@@ -69,7 +87,10 @@ void bv_irq_ack_notifier_del(struct bv_vm *vm, struct bv_ack_notifier *notifier)
 
 /* ---- state, in neutral forms ---- */
 
-/* The local APIC's registers as the architecture lays them out: register at offset r is the u32 at index r / 4. */
+/*
+ * The local APIC's registers as the architecture lays them out: register at offset r is the u32 at
+ * index r / 4.
+ */
 struct bv_lapic_state {
 	u32 reg[256];
 };
@@ -78,15 +99,17 @@ int bv_lapic_get(struct bv_vcpu *vcpu, struct bv_lapic_state *state);
 int bv_lapic_set(struct bv_vcpu *vcpu, const struct bv_lapic_state *state);
 
 struct bv_pic_state { /* one of the pair; fields as KVM's ABI and Xen's records have them */
-	u8 last_irr, irr, imr, isr, priority_add, irq_base, read_reg_select, poll, special_mask, init_state,
-		auto_eoi, rotate_on_auto_eoi, special_fully_nested_mode, init4, elcr, elcr_mask;
+	u8 last_irr, irr, imr, isr, priority_add, irq_base, read_reg_select, poll, special_mask,
+		init_state, auto_eoi, rotate_on_auto_eoi, special_fully_nested_mode, init4, elcr,
+		elcr_mask;
 };
 struct bv_ioapic_state {
 	u64 base;
 	u32 ioregsel, id, irr;
 	u64 redirect[24];
 };
-int bv_pic_get(struct bv_vm *vm, unsigned int which, struct bv_pic_state *state); /* which: 0 master, 1 slave */
+int bv_pic_get(struct bv_vm *vm, unsigned int which,
+	       struct bv_pic_state *state); /* which: 0 master, 1 slave */
 int bv_pic_set(struct bv_vm *vm, unsigned int which, const struct bv_pic_state *state);
 int bv_ioapic_get(struct bv_vm *vm, struct bv_ioapic_state *state);
 int bv_ioapic_set(struct bv_vm *vm, const struct bv_ioapic_state *state);
@@ -94,7 +117,8 @@ int bv_ioapic_set(struct bv_vm *vm, const struct bv_ioapic_state *state);
 struct bv_pit_channel_state {
 	u32 count; /* 1 to 65536 */
 	u16 latched_count;
-	u8 count_latched, status_latched, status, read_state, write_state, write_latch, rw_mode, mode, bcd, gate;
+	u8 count_latched, status_latched, status, read_state, write_state, write_latch, rw_mode,
+		mode, bcd, gate;
 	u64 load_ns; /* bv_host_ns() when the count was loaded */
 };
 struct bv_pit_state {

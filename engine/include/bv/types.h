@@ -2,9 +2,10 @@
 /*
  * The basic types of the engine, the same under every host.
  *
- * The fixed-width names are those of the Linux kernel, with the kernel's own underlying types, so that a
- * host file may include its OS's headers and these together (OS headers first). Page numbers are one-member
- * structs: a guest frame number does not convert to a machine frame number by accident.
+ * The fixed-width names are those of the Linux kernel, with the kernel's own underlying types, so
+ * that a host file may include its OS's headers and these together (OS headers first). Page numbers
+ * are one-member structs: a guest frame number does not convert to a machine frame number by
+ * accident.
  */
 #ifndef BV_TYPES_H
 #define BV_TYPES_H

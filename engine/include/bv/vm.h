@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * VMs and virtual CPUs, as hosts and fronts see them: create, run, read out and write back. Memory is in bv/mem.h,
- * interrupts and chips in bv/irq.h, CPUID in bv/cpuid.h.
+ * VMs and virtual CPUs, as hosts and fronts see them: create, run, read out and write back. Memory
+ * is in bv/mem.h, interrupts and chips in bv/irq.h, CPUID in bv/cpuid.h.
  *
- * Errors are 0 or a negative enum bv_errno; each refusal leaves its reason in the VM's ring (bv/why.h).
- * Unless said otherwise functions may sleep, and those with a vCPU need that vCPU not to run: the front holds the
- * vCPU's mutex.
+ * Errors are 0 or a negative enum bv_errno; each refusal leaves its reason in the VM's ring
+ * (bv/why.h). Unless said otherwise functions may sleep, and those with a vCPU need that vCPU not
+ * to run: the front holds the vCPU's mutex.
  */
 #ifndef BV_VM_H
 #define BV_VM_H
@@ -25,7 +25,10 @@ struct bv_vcpu;
 
 /* The name of the vendor that was chosen, for people. */
 const char *bv_engine_vendor(void);
-/* Chooses the vendor; -BV_ENODEV with the reason in bv_why_global() where the CPU lacks what is needed. */
+/*
+ * Chooses the vendor; -BV_ENODEV with the reason in bv_why_global() where the CPU lacks what is
+ * needed.
+ */
 int bv_engine_init(void);
 void bv_engine_fini(void);
 /* Turns virtualization on or off on the CPU at hand. irqs off. */
@@ -50,17 +53,22 @@ unsigned int bv_vm_vcpu_count(struct bv_vm *vm);
 /* ---- vCPUs ---- */
 
 /*
- * index: 0 to BV_MAX_VCPUS-1, not in use; apic_id: its initial APIC ID. io_page: a page that outlives the vCPU, through
- * which data of port and MMIO requests passes (the front may share it with user space). The vCPU is as after RESET;
- * index 0 (or bv_vm_set_bsp) is the boot processor, the others wait for SIPI where there is a local APIC.
+ * index: 0 to BV_MAX_VCPUS-1, not in use; apic_id: its initial APIC ID. io_page: a page that
+ * outlives the vCPU, through which data of port and MMIO requests passes (the front may share it
+ * with user space). The vCPU is as after RESET; index 0 (or bv_vm_set_bsp) is the boot processor,
+ * the others wait for SIPI where there is a local APIC.
  */
-struct bv_vcpu *bv_vcpu_create(struct bv_vm *vm, unsigned int index, void *host_cookie, void *io_page, int *error);
+struct bv_vcpu *bv_vcpu_create(struct bv_vm *vm, unsigned int index, void *host_cookie,
+			       void *io_page, int *error);
 void bv_vm_set_bsp(struct bv_vm *vm, unsigned int index);
 void *bv_vcpu_host(const struct bv_vcpu *vcpu);
 struct bv_vm *bv_vcpu_vm(const struct bv_vcpu *vcpu);
 unsigned int bv_vcpu_index(const struct bv_vcpu *vcpu);
 
-/* The host calls these when the running thread goes onto a CPU, and off it. irqs off or preemption off; any. */
+/*
+ * The host calls these when the running thread goes onto a CPU, and off it. irqs off or preemption
+ * off; any.
+ */
 void bv_vcpu_load(struct bv_vcpu *vcpu);
 void bv_vcpu_unload(struct bv_vcpu *vcpu);
 
@@ -81,7 +89,7 @@ enum bv_run_reason {
 	BV_RUN_HYPERCALL,
 	BV_RUN_DIRTY_RING_FULL,
 	BV_RUN_ENTRY_FAILED, /* the CPU refused the state: .fail_code */
-	BV_RUN_INTERNAL, /* the engine could not go on (an instruction it does not emulate): reason in the ring */
+	BV_RUN_INTERNAL, /* the engine could not go on (unknown instruction): reason in the ring */
 	BV_RUN_DEAD, /* the VM was killed */
 };
 
@@ -93,13 +101,15 @@ struct bv_hypercall {
 };
 
 /*
- * What a run returned, and the answer on the way back. For IO and MMIO reads, the front fills `data` before the next run;
- * io data is at the vCPU's io_page, `count` items of `size` bytes.
+ * What a run returned, and the answer on the way back. For IO and MMIO reads, the front fills
+ * `data` before the next run; io data is at the vCPU's io_page, `count` items of `size` bytes.
  */
 struct bv_run {
 	enum bv_run_reason reason;
-	bool irq_window_wanted; /* in: return BV_RUN_IRQ_WINDOW as soon as an interrupt can be taken */
-	bool immediate_exit; /* in: complete a pending request, then return INTERRUPTED without entering the guest */
+	/* in: return BV_RUN_IRQ_WINDOW as soon as an interrupt can be taken */
+	bool irq_window_wanted;
+	/* in: complete a pending request, then return INTERRUPTED without entering the guest */
+	bool immediate_exit;
 	union {
 		struct {
 			u16 port;
@@ -202,16 +212,26 @@ int bv_vcpu_sregs_set(struct bv_vcpu *vcpu, const struct bv_sregs *sregs);
 void bv_vcpu_debugregs_get(struct bv_vcpu *vcpu, struct bv_debugregs *debugregs);
 int bv_vcpu_debugregs_set(struct bv_vcpu *vcpu, const struct bv_debugregs *debugregs);
 void bv_vcpu_events_get(struct bv_vcpu *vcpu, struct bv_events *events);
+/*
+ * Writes what a pending exception brings to CR2 or DR6 there, for a front that has no word for it:
+ * before it reads events and registers out.
+ */
+void bv_vcpu_exception_payload(struct bv_vcpu *vcpu);
 int bv_vcpu_events_set(struct bv_vcpu *vcpu, const struct bv_events *events);
 enum bv_mp_state bv_vcpu_mp_get(struct bv_vcpu *vcpu);
 int bv_vcpu_mp_set(struct bv_vcpu *vcpu, enum bv_mp_state state);
 u64 bv_vcpu_xcr0_get(struct bv_vcpu *vcpu);
 int bv_vcpu_xcr0_set(struct bv_vcpu *vcpu, u64 xcr0);
-/* PKRU is no part of what the host keeps of the FPU: the engine switches it. For hosts' xsave_get and _set. */
+/*
+ * PKRU is no part of what the host keeps of the FPU: the engine switches it. For hosts' xsave_get
+ * and _set.
+ */
 u32 bv_vcpu_pkru_get(const struct bv_vcpu *vcpu);
 void bv_vcpu_pkru_set(struct bv_vcpu *vcpu, u32 pkru);
 
-/* An interrupt from a user-space interrupt controller: one at a time, -BV_EEXIST while one waits. */
+/*
+ * An interrupt from a user-space interrupt controller: one at a time, -BV_EEXIST while one waits.
+ */
 int bv_vcpu_interrupt(struct bv_vcpu *vcpu, u8 vector);
 /* any. */
 void bv_vcpu_nmi(struct bv_vcpu *vcpu);
@@ -220,26 +240,35 @@ void bv_vcpu_inject_exception(struct bv_vcpu *vcpu, u8 vector, bool has_error, u
 
 /* ---- MSRs ---- */
 
-/* Host-initiated: not subject to the guest's own permissions. -BV_ENOENT: no such MSR; -BV_EINVAL: no such value. */
+/*
+ * Host-initiated: not subject to the guest's own permissions. -BV_ENOENT: no such MSR; -BV_EINVAL:
+ * no such value.
+ */
 int bv_vcpu_msr_get(struct bv_vcpu *vcpu, u32 index, u64 *value);
 int bv_vcpu_msr_set(struct bv_vcpu *vcpu, u32 index, u64 value);
 /* The i-th MSR that save and restore has to carry; false past the last. */
 bool bv_msr_saved(unsigned int i, u32 *index);
 /* The i-th MSR that tells features, and the value this host supports; false past the last. */
 bool bv_msr_feature(unsigned int i, u32 *index, u64 *value);
-/* Why an access of the guest's to an MSR comes to the front: a bit each, in struct bv_run and in the policy. */
+/*
+ * Why an access of the guest's to an MSR comes to the front: a bit each, in struct bv_run and in
+ * the policy.
+ */
 #define BV_MSR_FILTERED 1u
 #define BV_MSR_UNKNOWN 2u
 #define BV_MSR_INVALID 4u
-/* The MSR filter of user space: may the guest itself access this MSR? any; returns to run as BV_RUN_MSR_* with why. */
+/*
+ * The MSR filter of user space: may the guest itself access this MSR? any; returns to run as
+ * BV_RUN_MSR_* with why.
+ */
 typedef bool bv_msr_filter(void *front, u32 index, bool write);
 void bv_vm_msr_policy(struct bv_vm *vm, u32 user_reasons, bv_msr_filter *filter);
 
 /* ---- paravirtualization: the front's language between guest and host ---- */
 
 /*
- * What a front may add to the engine's exits. All are called by the vCPU's own thread, may sleep, hold no lock but the VM's memory lock
- * for reading. Any may be NULL.
+ * What a front may add to the engine's exits. All are called by the vCPU's own thread, may sleep,
+ * hold no lock but the VM's memory lock for reading. Any may be NULL.
  */
 struct bv_pv_ops {
 	/* true: done, .result is for the guest. false: to the front as BV_RUN_HYPERCALL. */
@@ -247,7 +276,10 @@ struct bv_pv_ops {
 	/* MSRs that the engine does not know. 0, -BV_ENOENT (not ours either), -BV_EINVAL (#GP). */
 	int (*msr_get)(struct bv_vcpu *vcpu, u32 index, u64 *value, bool host);
 	int (*msr_set)(struct bv_vcpu *vcpu, u32 index, u64 value, bool host);
-	/* bv_vcpu_pv_request was called, or the vCPU came onto another CPU: bring shared pages up to date before entry. */
+	/*
+	 * bv_vcpu_pv_request was called, or the vCPU came onto another CPU: bring shared pages up
+	 * to date before entry.
+	 */
 	void (*refresh)(struct bv_vcpu *vcpu);
 	void (*vcpu_reset)(struct bv_vcpu *vcpu);
 };
@@ -257,12 +289,18 @@ void bv_vcpu_set_pv(struct bv_vcpu *vcpu, void *data);
 void *bv_vcpu_pv(const struct bv_vcpu *vcpu);
 /* Asks for ops->refresh before the next entry. any. */
 void bv_vcpu_pv_request(struct bv_vcpu *vcpu);
-/* Whether refresh is to be called each time that the vCPU comes onto a CPU, not only onto another one. Owning vCPU. */
+/*
+ * Whether refresh is to be called each time that the vCPU comes onto a CPU, not only onto another
+ * one. Owning vCPU.
+ */
 void bv_vcpu_pv_each_load(struct bv_vcpu *vcpu, bool each);
 /* Copies with the memory lock held for reading, as it is inside bv_pv_ops. */
 int bv_vcpu_mem_read(struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
 int bv_vcpu_mem_write(struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);
-/* Sends an IPI (fixed or NMI, as in the low word of ICR) for a guest's hypercall; false: no such CPU. */
+/*
+ * Sends an IPI (fixed or NMI, as in the low word of ICR) for a guest's hypercall; false: no such
+ * CPU.
+ */
 bool bv_vcpu_send_ipi(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
 /* Wakes the vCPU with that APIC ID from HLT. */
 void bv_vcpu_wake_other(struct bv_vcpu *vcpu, u32 apic_id);
@@ -271,7 +309,10 @@ void bv_vcpu_wake_other(struct bv_vcpu *vcpu, u32 apic_id);
 
 /* MCG_CAP as far as it can be offered: the number of banks in bits 7:0. */
 u64 bv_mce_supported(void);
-/* Gives the vCPU its MCG_CAP and clears its banks. -BV_EINVAL: more banks or other bits than supported. */
+/*
+ * Gives the vCPU its MCG_CAP and clears its banks. -BV_EINVAL: more banks or other bits than
+ * supported.
+ */
 int bv_vcpu_mce_setup(struct bv_vcpu *vcpu, u64 mcg_cap);
 
 struct bv_mce {
@@ -279,7 +320,10 @@ struct bv_mce {
 	u64 status, addr, misc, mcg_status;
 };
 
-/* Writes the error into its bank and, where it is uncorrected, raises #MC. -BV_EINVAL: no such bank, not valid. */
+/*
+ * Writes the error into its bank and, where it is uncorrected, raises #MC. -BV_EINVAL: no such
+ * bank, not valid.
+ */
 int bv_vcpu_mce_raise(struct bv_vcpu *vcpu, const struct bv_mce *mce);
 
 /* ---- time ---- */
@@ -315,7 +359,9 @@ int bv_vcpu_translate(struct bv_vcpu *vcpu, u64 gva, u64 *gpa, bool *writable, b
 
 /* ---- counters ---- */
 
-/* Name and value of the i-th counter (exits by kind, events…) of a vCPU; NULL past the last. any. */
+/*
+ * Name and value of the i-th counter (exits by kind, events…) of a vCPU; NULL past the last. any.
+ */
 const char *bv_vcpu_counter(struct bv_vcpu *vcpu, unsigned int i, u64 *value);
 
 #endif

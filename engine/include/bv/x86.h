@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * The architecture's numbers: registers in the order that instruction encodings use, control bits, exception
- * vectors, segments. Facts of the manuals only; what the engine makes of them is elsewhere.
+ * The architecture's numbers: registers in the order that instruction encodings use, control bits,
+ * exception vectors, segments. Facts of the manuals only; what the engine makes of them is
+ * elsewhere.
  *
- * Sources: AMD64 Architecture Programmer's Manual, volume 2, chapters 3 (system resources), 4 (segmentation),
- * 8 (exceptions); volume 3, chapter 1 (register numbers).
+ * Sources: AMD64 Architecture Programmer's Manual, volume 2, chapters 3 (system resources), 4
+ * (segmentation), 8 (exceptions); volume 3, chapter 1 (register numbers).
  */
 #ifndef BV_X86_H
 #define BV_X86_H
@@ -44,7 +45,10 @@ enum bv_segment {
 	BV_SEG_COUNT = 8,
 };
 
-/* A segment register with its hidden part. The limit is in bytes, the granularity bit already applied. */
+/*
+ * A segment register with its hidden part. The limit is in bytes, the granularity bit already
+ * applied.
+ */
 struct bv_seg {
 	u64 base;
 	u32 limit;
@@ -58,7 +62,10 @@ struct bv_desc_table {
 	u16 limit;
 };
 
-/* struct bv_seg.attr: bits 40-47 and 52-55 of a descriptor, packed as in AMD's VMCB (volume 2, 15.5.1) */
+/*
+ * struct bv_seg.attr: bits 40-47 and 52-55 of a descriptor, packed as in AMD's VMCB (volume 2,
+ * 15.5.1)
+ */
 #define BV_SEG_TYPE 0x00fu
 #define BV_SEG_S 0x010u /* code or data, not a system segment */
 #define BV_SEG_DPL_SHIFT 5
@@ -156,6 +163,7 @@ struct bv_desc_table {
 #define BV_CR4_SMAP BV_BIT(21)
 #define BV_CR4_PKE BV_BIT(22)
 #define BV_CR4_CET BV_BIT(23)
+#define BV_CR4_FRED BV_BIT(32)
 
 /* EFER */
 #define BV_EFER_SCE BV_BIT(0)
@@ -181,6 +189,7 @@ struct bv_desc_table {
 #define BV_DR7_FIXED_ONES 0x400ULL
 #define BV_DR7_GD BV_BIT(13)
 #define BV_DR7_ENABLES 0xffULL
+#define BV_DR7_RW_IO 2 /* of a breakpoint's two R/W bits, with CR4.DE */
 
 /* exceptions */
 enum bv_vector {

@@ -42,8 +42,8 @@ static inline void bv_compat_eventfd_signal(struct eventfd_ctx *eventfd)
 #endif
 
 /*
- * 6.19, and stable kernels after it, give suspend and resume an argument. Which stable kernels do is
- * asked of the header (Kbuild). Defines `name` with two functions that take none.
+ * 6.19, and stable kernels after it, give suspend and resume an argument. Which stable kernels do
+ * is asked of the header (Kbuild). Defines `name` with two functions that take none.
  */
 #ifdef BV_SYSCORE_TAKES_DATA
 #define BV_COMPAT_SYSCORE(name, on_suspend, on_resume) \

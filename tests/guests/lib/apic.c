@@ -7,7 +7,7 @@
 
 #define PIC1 0x20
 #define PIC2 0xa0
-#define PIT  0x40
+#define PIT 0x40
 
 bool apic_has_x2(void)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Instructions as functions, and the bits of the registers they touch (names of the AMD manual, volume 2, chapter 3).
+ * Instructions as functions, and the bits of the registers they touch (names of the AMD manual,
+ * volume 2, chapter 3).
  */
 #ifndef GUEST_CPU_H
 #define GUEST_CPU_H
@@ -19,18 +20,18 @@
 #define CR0_CD (1u << 30)
 #define CR0_PG (1u << 31)
 
-#define CR4_TSD	       (1u << 2)
-#define CR4_DE	       (1u << 3)
-#define CR4_PSE	       (1u << 4)
-#define CR4_PAE	       (1u << 5)
-#define CR4_PGE	       (1u << 7)
-#define CR4_OSFXSR     (1u << 9)
+#define CR4_TSD (1u << 2)
+#define CR4_DE (1u << 3)
+#define CR4_PSE (1u << 4)
+#define CR4_PAE (1u << 5)
+#define CR4_PGE (1u << 7)
+#define CR4_OSFXSR (1u << 9)
 #define CR4_OSXMMEXCPT (1u << 10)
-#define CR4_UMIP       (1u << 11)
-#define CR4_FSGSBASE   (1u << 16)
-#define CR4_OSXSAVE    (1u << 18)
-#define CR4_SMEP       (1u << 20)
-#define CR4_SMAP       (1u << 21)
+#define CR4_UMIP (1u << 11)
+#define CR4_FSGSBASE (1u << 16)
+#define CR4_OSXSAVE (1u << 18)
+#define CR4_SMEP (1u << 20)
+#define CR4_SMAP (1u << 21)
 
 #define EFER_SCE (1u << 0)
 #define EFER_LME (1u << 8)
@@ -45,30 +46,30 @@
 #define RFLAGS_RF (1ull << 16)
 #define RFLAGS_AC (1ull << 18)
 
-#define MSR_TSC		   0x00000010
-#define MSR_APIC_BASE	   0x0000001b
-#define MSR_TSC_ADJUST	   0x0000003b
-#define MSR_MTRRCAP	   0x000000fe
-#define MSR_SYSENTER_CS	   0x00000174
-#define MSR_SYSENTER_ESP   0x00000175
-#define MSR_SYSENTER_EIP   0x00000176
-#define MSR_MCG_CAP	   0x00000179
+#define MSR_TSC 0x00000010
+#define MSR_APIC_BASE 0x0000001b
+#define MSR_TSC_ADJUST 0x0000003b
+#define MSR_MTRRCAP 0x000000fe
+#define MSR_SYSENTER_CS 0x00000174
+#define MSR_SYSENTER_ESP 0x00000175
+#define MSR_SYSENTER_EIP 0x00000176
+#define MSR_MCG_CAP 0x00000179
 #define MSR_MTRR_PHYSBASE0 0x00000200
 #define MSR_MTRR_PHYSMASK0 0x00000201
-#define MSR_MTRR_FIX64K	   0x00000250
-#define MSR_PAT		   0x00000277
-#define MSR_MTRR_DEF_TYPE  0x000002ff
-#define MSR_TSC_DEADLINE   0x000006e0
-#define MSR_X2APIC	   0x00000800
-#define MSR_EFER	   0xc0000080
-#define MSR_STAR	   0xc0000081
-#define MSR_LSTAR	   0xc0000082
-#define MSR_CSTAR	   0xc0000083
-#define MSR_SFMASK	   0xc0000084
-#define MSR_FS_BASE	   0xc0000100
-#define MSR_GS_BASE	   0xc0000101
+#define MSR_MTRR_FIX64K 0x00000250
+#define MSR_PAT 0x00000277
+#define MSR_MTRR_DEF_TYPE 0x000002ff
+#define MSR_TSC_DEADLINE 0x000006e0
+#define MSR_X2APIC 0x00000800
+#define MSR_EFER 0xc0000080
+#define MSR_STAR 0xc0000081
+#define MSR_LSTAR 0xc0000082
+#define MSR_CSTAR 0xc0000083
+#define MSR_SFMASK 0xc0000084
+#define MSR_FS_BASE 0xc0000100
+#define MSR_GS_BASE 0xc0000101
 #define MSR_KERNEL_GS_BASE 0xc0000102
-#define MSR_TSC_AUX	   0xc0000103
+#define MSR_TSC_AUX 0xc0000103
 
 struct cpuid {
 	u32 eax, ebx, ecx, edx;
@@ -106,16 +107,16 @@ static inline u64 rdtsc(void)
 	return (u64)high << 32 | low;
 }
 
-#define PORT_FUNCTIONS(suffix, type)                                                           \
-	static inline type in##suffix(u16 port)                                                \
-	{                                                                                      \
-		type value;                                                                    \
-                                                                                               \
+#define PORT_FUNCTIONS(suffix, type)                                                            \
+	static inline type in##suffix(u16 port)                                                 \
+	{                                                                                       \
+		type value;                                                                     \
+                                                                                                \
 		__asm__ volatile("in" #suffix " %1, %0" : "=a"(value) : "Nd"(port) : "memory"); \
-		return value;                                                                  \
-	}                                                                                      \
-	static inline void out##suffix(u16 port, type value)                                   \
-	{                                                                                      \
+		return value;                                                                   \
+	}                                                                                       \
+	static inline void out##suffix(u16 port, type value)                                    \
+	{                                                                                       \
 		__asm__ volatile("out" #suffix " %0, %1" ::"a"(value), "Nd"(port) : "memory");  \
 	}
 PORT_FUNCTIONS(b, u8)
@@ -123,17 +124,17 @@ PORT_FUNCTIONS(w, u16)
 PORT_FUNCTIONS(l, u32)
 #undef PORT_FUNCTIONS
 
-#define REGISTER_FUNCTIONS(name)                                                    \
-	static inline u64 read_##name(void)                                         \
-	{                                                                           \
-		u64 value;                                                          \
-                                                                                    \
-		__asm__ volatile("mov %%" #name ", %0" : "=r"(value)::"memory");    \
-		return value;                                                       \
-	}                                                                           \
-	static inline void write_##name(u64 value)                                  \
-	{                                                                           \
-		__asm__ volatile("mov %0, %%" #name ::"r"(value) : "memory");       \
+#define REGISTER_FUNCTIONS(name)                                                 \
+	static inline u64 read_##name(void)                                      \
+	{                                                                        \
+		u64 value;                                                       \
+                                                                                 \
+		__asm__ volatile("mov %%" #name ", %0" : "=r"(value)::"memory"); \
+		return value;                                                    \
+	}                                                                        \
+	static inline void write_##name(u64 value)                               \
+	{                                                                        \
+		__asm__ volatile("mov %0, %%" #name ::"r"(value) : "memory");    \
 	}
 REGISTER_FUNCTIONS(cr0)
 REGISTER_FUNCTIONS(cr2)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What hostile guests share. Their verdict is not theirs: whatever they do, the host must live, and the VM must end by
- * itself or be ended with a reason. They print the seed, so that a run can be had again (option seed).
+ * What hostile guests share. Their verdict is not theirs: whatever they do, the host must live, and
+ * the VM must end by itself or be ended with a reason. They print the seed, so that a run can be
+ * had again (option seed).
  */
 #ifndef GUEST_HOSTILE_H
 #define GUEST_HOSTILE_H
@@ -27,21 +28,45 @@ static inline void hostile_seed(void)
 	hostile_state = seed * 0x9e3779b97f4a7c15ull + 1;
 }
 
-/* Values on which code trips: chips' pages, holes, RAM, firmware, what is not canonical, small and plain numbers. */
+/*
+ * Values on which code trips: chips' pages, holes, RAM, firmware, what is not canonical, small and
+ * plain numbers.
+ */
 static inline u64 hostile_value(void)
 {
 	static const u64 values[] = {
-		0xfee00000, 0xfee00300, 0xfec00000, 0xfec00010, 0xfed00000, 0xfed000f0, 0xa0000,
-		0xb8000,    0xf0000,	0xfffffff0, 0xfffff000, 0xd0000000, 0x1000,
-		0x7fff000,  0x8000000,	0xffffffff, 0,		1,	    0x100000000, ~0ull,
-		0x7fffffffffff, 0x800000000000, 0xffff800000000000, 0x8000000000000000,
+		0xfee00000,
+		0xfee00300,
+		0xfec00000,
+		0xfec00010,
+		0xfed00000,
+		0xfed000f0,
+		0xa0000,
+		0xb8000,
+		0xf0000,
+		0xfffffff0,
+		0xfffff000,
+		0xd0000000,
+		0x1000,
+		0x7fff000,
+		0x8000000,
+		0xffffffff,
+		0,
+		1,
+		0x100000000,
+		~0ull,
+		0x7fffffffffff,
+		0x800000000000,
+		0xffff800000000000,
+		0x8000000000000000,
 	};
 	u64 pick = hostile_random();
 
 	if (pick % 4 == 0)
 		return hostile_random();
 	if (pick % 4 == 1)
-		return (32 << 20) + hostile_random() % (32 << 20); /* RAM, but not the guest itself */
+		return (32 << 20) +
+		       hostile_random() % (32 << 20); /* RAM, but not the guest itself */
 	return values[pick / 4 % ARRAY_SIZE(values)] + (pick >> 32 & 0x3f);
 }
 
@@ -52,7 +77,9 @@ static inline void hostile_allow(const void *address, bool allowed)
 	*entry = allowed ? *entry | PTE_U : *entry & ~PTE_U;
 }
 
-/* The guest itself is out of the user's reach, but for a stack: else the first store ends it all. */
+/*
+ * The guest itself is out of the user's reach, but for a stack: else the first store ends it all.
+ */
 static inline void hostile_hide(void)
 {
 	u64 at, stack = user_stack();

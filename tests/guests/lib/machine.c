@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What the loader and the firmware say of the machine: PVH's memory map, ACPI's MADT. Page frames are handed out here.
+ * What the loader and the firmware say of the machine: PVH's memory map, ACPI's MADT. Page frames
+ * are handed out here.
  */
 #include "apic.h"
 #include "cpu.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The way down from long mode and up again. All of it stands under 64 KiB, so that every mode can run it.
+ * The way down from long mode and up again. All of it stands under 64 KiB, so that every mode can
+ * run it.
  */
 #include "start.h"
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Text out of the guest: the 16550 at 0x3f8 where there is one, else port 0xe9 (Xen's console for guests without).
- * Also the few functions that the compiler calls by itself.
+ * Text out of the guest: the 16550 at 0x3f8 where there is one, else port 0xe9 (Xen's console for
+ * guests without). Also the few functions that the compiler calls by itself.
  */
 #include "cpu.h"
 #include "start_info.h"
 
-#define UART	    0x3f8
-#define UART_LINE   (UART + 5)
-#define UART_EMPTY  0x20
-#define UART_SPARE  (UART + 7)
-#define DEBUG_PORT  0xe9
+#define UART 0x3f8
+#define UART_LINE (UART + 5)
+#define UART_EMPTY 0x20
+#define UART_SPARE (UART + 7)
+#define DEBUG_PORT 0xe9
 
 static bool has_uart;
 static u32 say_lock;

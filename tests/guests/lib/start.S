@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * How a guest comes to life: the PVH entry (32-bit, no paging, EBX = start info) and the other CPUs' entry by SIPI.
- * Both build nothing that C can build: the identity map, long mode, a stack.
+ * How a guest comes to life: the PVH entry (32-bit, no paging, EBX = start info) and the other
+ * CPUs' entry by SIPI. Both build nothing that C can build: the identity map, long mode, a stack.
  */
 #include "start.h"
 
-	/* The ELF note that makes an image a PVH kernel: type 18, the physical address of the entry. */
+	/*
+	 * The ELF note that makes an image a PVH kernel: type 18, the physical address of the
+	 * entry.
+	 */
 	.section .note.Xen, "a", @note
 	.balign 4
 	.long 2f - 1f
@@ -25,7 +28,10 @@ guest_entry:
 	movl	$boot_stack_end, %esp
 	movl	%ebx, start_info_address
 
-	/* Four page directories, one after the other, map 4 GiB by 2 MiB; the last GiB (chips) uncached. */
+	/*
+	 * Four page directories, one after the other, map 4 GiB by 2 MiB; the last GiB (chips)
+	 * uncached.
+	 */
 	movl	$boot_pd, %edi
 	movl	$0x87, %eax
 	xorl	%ecx, %ecx

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The first C of a guest: reads what the loader left (PVH start info), makes the CPU ready, runs the tests, ends.
+ * The first C of a guest: reads what the loader left (PVH start info), makes the CPU ready, runs
+ * the tests, ends.
  */
 #include "apic.h"
 #include "cpu.h"

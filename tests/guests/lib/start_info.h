@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The library's own seams: what its files need of each other at the start, and PVH's start info (version 1, from the
- * public header xen/include/public/arch-x86/hvm/start_info.h).
+ * The library's own seams: what its files need of each other at the start, and PVH's start info
+ * (version 1, from the public header xen/include/public/arch-x86/hvm/start_info.h).
  */
 #ifndef GUEST_START_INFO_H
 #define GUEST_START_INFO_H

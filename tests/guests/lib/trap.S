@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * 256 entries of 16 bytes, one way into C, and the two calls that come back when what they call faults.
+ * 256 entries of 16 bytes, one way into C, and the two calls that come back when what they call
+ * faults.
  */
 #include "start.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Descriptor tables and the dispatch of exceptions and interrupts. A fault that nobody expects ends the guest.
+ * Descriptor tables and the dispatch of exceptions and interrupts. A fault that nobody expects ends
+ * the guest.
  */
 #include "apic.h"
 #include "cpu.h"
@@ -50,8 +51,8 @@ static void tss_set(struct cpu *cpu)
 	cpu->tss.rsp[0] = (u64)trap_stacks[cpu->index][0] + TRAP_STACK;
 	for (i = 0; i < 3; i++)
 		cpu->tss.ist[i] = (u64)trap_stacks[cpu->index][1 + i] + TRAP_STACK;
-	gdt[GDT_TSS + 2 * cpu->index] = limit | (base & 0xffffff) << 16 | 0x89ull << 40 |
-					(base >> 24 & 0xff) << 56;
+	gdt[GDT_TSS + 2 * cpu->index] =
+		limit | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
 	gdt[GDT_TSS + 2 * cpu->index + 1] = base >> 32;
 	__asm__ volatile("ltr %w0" ::"r"(SEL_TSS + 16 * cpu->index));
 }

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The serial console: a 16550 at COM1 (or COM2), 115200 baud 8N1 unless com1= says otherwise, and the ring of all that was written, which
+ * `xl dmesg` reads. What the user types goes to Dom0.
+ */
+#include "hosts/metal/metal.h"
+#include "fronts/xen/xen.h"
+#include "lib/format.h"
+
+#define UART_DATA 0
+#define UART_INTERRUPTS 1
+#define UART_FIFO 2
+#define UART_LINE 3
+#define UART_MODEM 4
+#define UART_STATUS 5
+#define UART_STATUS_DATA 0x01
+#define UART_STATUS_ROOM 0x20
+
+#define RING_BYTES 16384u
+#define TYPED_BYTES 256u
+
+static struct {
+	struct bv_spinlock lock;
+	u16 port;
+	u8 irq;
+	bool panic;
+	u64 produced, cleared; /* bytes ever put into the ring; those before are not shown again */
+	u32 typed_in, typed_out;
+	char typed[TYPED_BYTES];
+	char ring[RING_BYTES];
+} console;
+
+u16 console_port(void)
+{
+	return console.port;
+}
+
+void console_panic(void)
+{
+	console.panic = true;
+}
+
+static void uart_put(char c)
+{
+	u32 patience = 1000000;
+
+	while (!(in_u8(console.port + UART_STATUS) & UART_STATUS_ROOM) && --patience)
+		cpu_relax();
+	out_u8(console.port + UART_DATA, (u8)c);
+}
+
+static void put_locked(const char *text, size_t length)
+{
+	for (; length; text++, length--) {
+		if (*text == '\n' && console.port)
+			uart_put('\r');
+		if (console.port)
+			uart_put(*text);
+		console.ring[console.produced++ % RING_BYTES] = *text;
+	}
+}
+
+void console_write(const char *text, size_t length)
+{
+	u64 flags = 0;
+
+	if (!console.panic)
+		flags = bv_host_spin_lock_irq(&console.lock);
+	put_locked(text, length);
+	if (!console.panic)
+		bv_host_spin_unlock_irq(&console.lock, flags);
+}
+
+void bv_host_log(enum bv_log_level level, const char *text)
+{
+	(void)level;
+	say(level, "%s", text);
+}
+
+void say(enum bv_log_level level, const char *format, ...)
+{
+	static const char *const marks[] = { "error: ", "warning: ", "", "" };
+	char text[256];
+	size_t length;
+	va_list arguments;
+
+	length = bv_format(text, sizeof(text), "(bivisor) %s", marks[level]);
+	va_start(arguments, format);
+	length += bv_format_v(text + length, sizeof(text) - length - 1, format, arguments);
+	va_end(arguments);
+	text[length++] = '\n';
+	console_write(text, length);
+}
+
+void say_line(const char *text)
+{
+	say_info("%s", text);
+}
+
+/* ---- what the front asks ---- */
+
+void bvx_host_console_write(const char *text, size_t length)
+{
+	console_write(text, length);
+}
+
+size_t bvx_host_log_read(u64 *index, char *text, size_t size)
+{
+	u64 flags = bv_host_spin_lock_irq(&console.lock), at = *index;
+	size_t count = 0;
+
+	if (at < console.cleared)
+		at = console.cleared;
+	if (console.produced - at > RING_BYTES)
+		at = console.produced - RING_BYTES;
+	for (; at != console.produced && count < size; at++)
+		text[count++] = console.ring[at % RING_BYTES];
+	*index = at;
+	bv_host_spin_unlock_irq(&console.lock, flags);
+	return count;
+}
+
+void bvx_host_log_clear(void)
+{
+	u64 flags = bv_host_spin_lock_irq(&console.lock);
+
+	console.cleared = console.produced;
+	bv_host_spin_unlock_irq(&console.lock, flags);
+}
+
+u64 bvx_host_log_size(void)
+{
+	return RING_BYTES;
+}
+
+size_t bvx_host_console_read(char *text, size_t size)
+{
+	u64 flags = bv_host_spin_lock_irq(&console.lock);
+	size_t count = 0;
+
+	for (; console.typed_out != console.typed_in && count < size; console.typed_out++)
+		text[count++] = console.typed[console.typed_out % TYPED_BYTES];
+	bv_host_spin_unlock_irq(&console.lock, flags);
+	return count;
+}
+
+/* ---- birth ---- */
+
+static const struct {
+	const char *name;
+	u16 port;
+	u8 irq;
+	const char *settings;
+} ports[] = {
+	{ "com1", 0x3f8, 4, options.com1 },
+	{ "com2", 0x2f8, 3, options.com2 },
+};
+
+/* com1=BAUD[,8n1[,PORT,IRQ]] */
+static u32 settings_read(const char *text)
+{
+	const char *end;
+	u32 baud = (u32)parse_number(text, &end), field = 0;
+
+	for (; *end; end++) {
+		if (*end != ',')
+			continue;
+		field++;
+		if (field == 2 && end[1] == '0')
+			console.port = (u16)parse_number(end + 1, &text);
+		if (field == 3)
+			console.irq = (u8)parse_number(end + 1, &text);
+	}
+	return baud ? baud : 115200;
+}
+
+void console_init(void)
+{
+	u32 which = text_starts(options.console, "com2"), divisor;
+
+	bv_host_spin_init(&console.lock);
+	if (options.console[0] && !text_starts(options.console, "com"))
+		return;
+	console.port = ports[which].port;
+	console.irq = ports[which].irq;
+	divisor = 115200 / settings_read(ports[which].settings);
+	out_u8(console.port + UART_INTERRUPTS, 0);
+	out_u8(console.port + UART_LINE, 0x80);
+	out_u8(console.port + UART_DATA, divisor ? (u8)divisor : 1);
+	out_u8(console.port + 1, (u8)(divisor >> 8));
+	out_u8(console.port + UART_LINE, 0x03);
+	out_u8(console.port + UART_FIFO, 0x07);
+	out_u8(console.port + UART_MODEM, 0x0b);
+	if (in_u8(console.port + UART_LINE) != 0x03)
+		console.port = 0; /* nobody there */
+}
+
+/* ---- input ---- */
+
+void console_input_init(void)
+{
+	u64 trigger;
+	u32 gsi;
+
+	if (!console.port)
+		return;
+	trigger = ioapic_isa(console.irq, &gsi);
+	ioapic_write(gsi, VECTOR_SERIAL | trigger | (u64)metal_cpus[0]->apic_id << 56);
+	out_u8(console.port + UART_INTERRUPTS, 1);
+}
+
+u32 console_gsi(void)
+{
+	u32 gsi = ~0u;
+
+	if (console.port)
+		ioapic_isa(console.irq, &gsi);
+	return gsi;
+}
+
+void console_interrupt(void)
+{
+	u64 flags = bv_host_spin_lock_irq(&console.lock);
+
+	while (in_u8(console.port + UART_STATUS) & UART_STATUS_DATA) {
+		char c = (char)in_u8(console.port + UART_DATA);
+
+		if (console.typed_in - console.typed_out < TYPED_BYTES)
+			console.typed[console.typed_in++ % TYPED_BYTES] = c;
+	}
+	in_u8(console.port + UART_FIFO);
+	bv_host_spin_unlock_irq(&console.lock, flags);
+	bvx_console_input();
+}
