@@ -78,11 +78,11 @@ void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region 
 
 void bv_mem_dirtied(struct bv_vm *vm, struct bv_gfn gfn)
 {
-	u32 none = BV_MAX_REGIONS;
+	u32 hint = 0;
 	struct bv_region *region;
 
 	bv_host_spin_lock(&vm->nest.lock);
-	region = bv_region_find(&vm->regions, gfn, &none);
+	region = bv_region_find(&vm->regions, gfn, &hint);
 	if (region)
 		bv_region_dirtied(vm, NULL, region, gfn);
 	bv_host_spin_unlock(&vm->nest.lock);
