@@ -36,6 +36,8 @@ static struct {
 	long host_objects;
 } host;
 
+void (*fake_xen_idle)(void);
+
 static pthread_mutex_t host_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t host_wake = PTHREAD_COND_INITIALIZER;
 
@@ -269,6 +271,10 @@ void bvx_host_wait(struct bvx_waitq *queue, bool (*ready)(void *arg), void *arg)
 			return;
 		if (fake_clock_jump())
 			continue;
+		if (fake_xen_idle) {
+			fake_xen_idle();
+			continue;
+		}
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += 1;
 		pthread_mutex_lock(&host_lock);
