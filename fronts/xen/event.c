@@ -75,8 +75,11 @@ void bvx_vcpu_upcall(struct bvx_vcpu *vcpu)
 {
 	u8 vector = __atomic_load_n(&vcpu->upcall_vector, __ATOMIC_RELAXED);
 
-	if (__atomic_exchange_n(&vcpu->info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
+	if (__atomic_exchange_n(&vcpu->info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST)) {
+		if (__atomic_load_n(&vcpu->upcall_due, __ATOMIC_SEQ_CST))
+			bv_vcpu_irq_arrived(vcpu->vcpu);
 		return;
+	}
 	__atomic_store_n(&vcpu->upcall_taken, false, __ATOMIC_SEQ_CST);
 	if (vector)
 		upcall_by_lapic(vcpu, vector);
