@@ -32,7 +32,7 @@ void fake_xen_type(const char *text);
 int fake_xen_ended(void);
 /* Called where a vCPU waits and nothing is left that could end it; NULL: that is a mistake. */
 extern void (*fake_xen_idle)(void);
-/* Runs the vCPU's thread in place, until the vCPU stops. */
+/* The body of the vCPU's thread: returns when the vCPU is ended. */
 void fake_xen_run(struct bvx_vcpu *vcpu);
 
 #endif
