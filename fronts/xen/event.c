@@ -59,7 +59,7 @@ struct bvx_port *bvx_port_at(struct bvx_domain *domain, u32 port)
 static void upcall_by_lapic(struct bvx_vcpu *vcpu, u8 vector)
 {
 	const struct bv_msi msi = {
-		.address = 0xfee00000ULL | (u64)BVX_APIC_ID(vcpu->index) << 12,
+		.address = 0xfee00000ULL | (u64)bvx_apic_id(vcpu) << 12,
 		.data = vector,
 	};
 
