@@ -152,11 +152,21 @@ void vm_reset_parts(struct vm *vm)
 			device->reset(device->owner);
 }
 
+static struct vm_device *last_device(struct vm *vm)
+{
+	struct vm_device *device = vm->devices;
+
+	while (device && device->next)
+		device = device->next;
+	return device;
+}
+
+/* The last made goes first: it may use those before it. */
 void vm_free_parts(struct vm *vm)
 {
 	struct vm_device *device;
 
-	while ((device = vm->devices) != NULL) {
+	while ((device = last_device(vm)) != NULL) {
 		vm_device_remove(vm, device);
 		if (device->destroy)
 			device->destroy(device->owner);

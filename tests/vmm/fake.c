@@ -249,11 +249,11 @@ struct fake *fake_make(const char *firmware)
 	return fake;
 }
 
-/* A test process is short: the chips' own few bytes stay. */
 void fake_free(struct fake *fake)
 {
 	virtio_destroy_all(&fake->vm);
 	console_destroy(fake->vm.console);
+	fake->vm.console = NULL;
 	flash_close(&fake->vm);
 	vm_free_parts(&fake->vm);
 	loop_unlock(&fake->vm.loop);

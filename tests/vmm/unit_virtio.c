@@ -6,6 +6,7 @@
 #include "vmm/snapshot.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define BUFFER 0x400000u
 #define NEXT 1
@@ -34,8 +35,10 @@ static uint8_t disk_request(struct fake *fake, uint32_t type, uint64_t sector, u
 	*status = 0xff;
 	mem_write(&fake->vm.mem, BUFFER, &request, sizeof(request));
 	fake_request(dev, 0, descs, 3);
-	for (i = 0; i < 1000 && *status == 0xff; i++)
+	for (i = 0; i < 10000 && *status == 0xff; i++) {
 		fake_settle(fake);
+		usleep(i ? 1000 : 0);
+	}
 	return *status;
 }
 
