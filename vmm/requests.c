@@ -9,6 +9,7 @@
 #include "vmm/console.h"
 #include "vmm/net.h"
 #include "vmm/pm.h"
+#include "vmm/sandbox.h"
 #include "vmm/snapshot.h"
 #include "vmm/virtio_small.h"
 
@@ -443,6 +444,10 @@ static json_t *do_attach_net(struct request *request)
 
 	if (!check_new_id(request, config.id))
 		return NULL;
+	if (config.kind == VMM_NET_USER && !sandbox_has_sockets(request->vm))
+		return refuse(request, "EPERM",
+			      "this VM was started without a user-mode net, so its sandbox allows "
+			      "no sockets; give it one in its definition");
 	if (!parse_mac(get_string(request, "mac"), config.mac))
 		return refuse(request, "EINVAL", "mac must be like 52:54:00:01:02:03");
 	while (config.forwards_count < json_array_size(list)) {

@@ -17,6 +17,8 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/if_tun.h>
 #include <linux/landlock.h>
 #include <linux/sched.h>
 #include <seccomp.h>
@@ -30,10 +32,23 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static bool has_user_net(const struct vmm_config *config)
+/* What depends on the VM and on the host's kernel. */
+struct walls {
+	bool user_net; /* the guest's sockets are this process's */
+	bool landlock; /* files are Landlock's matter; else none can be opened or removed at all */
+};
+
+bool sandbox_has_sockets(const struct vm *vm)
 {
-	(void)config;
-	return true; /* one can be plugged in later */
+	const struct vmm_config *config = vm->config;
+	unsigned int i;
+
+	if (config->no_sandbox)
+		return true;
+	for (i = 0; i < config->nets_count; i++)
+		if (config->nets[i].kind == VMM_NET_USER)
+			return true;
+	return false;
 }
 
 /* ---- privileges ------------------------------------------------------------------------------- */
@@ -85,19 +100,20 @@ static int allow_removal(int rules, const char *socket)
 }
 
 /* A kernel without Landlock: the other walls stand. */
-static int lock_land(const struct vmm_config *config, struct why *why)
+static int lock_land(const struct vmm_config *config, struct walls *walls, struct why *why)
 {
 	struct landlock_ruleset_attr all = {
 		.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1,
 	};
 	int rules = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof(all), 0), error;
 
+	walls->landlock = rules >= 0;
 	if (rules < 0)
 		return 0;
 	error = allow_removal(rules, config->control_socket) ||
 		allow_removal(rules, config->console_socket) ||
 		allow_removal(rules, config->gdb_socket) ||
-		(has_user_net(config) &&
+		(walls->user_net &&
 		 allow_path(rules, "/etc/resolv.conf", LANDLOCK_ACCESS_FS_READ_FILE)) ||
 		syscall(SYS_landlock_restrict_self, rules, 0);
 	close(rules);
@@ -108,7 +124,6 @@ static int lock_land(const struct vmm_config *config, struct why *why)
 
 static const int ALLOWED[] = {
 	/* running vCPUs, rings, the loop */
-	SCMP_SYS(ioctl),
 	SCMP_SYS(read),
 	SCMP_SYS(write),
 	SCMP_SYS(readv),
@@ -137,7 +152,6 @@ static const int ALLOWED[] = {
 	SCMP_SYS(rseq),
 	SCMP_SYS(set_robust_list),
 	/* memory */
-	SCMP_SYS(mmap),
 	SCMP_SYS(munmap),
 	SCMP_SYS(mremap),
 	SCMP_SYS(brk),
@@ -154,7 +168,6 @@ static const int ALLOWED[] = {
 	SCMP_SYS(ftruncate),
 	SCMP_SYS(fallocate),
 	SCMP_SYS(flock),
-	SCMP_SYS(unlink),
 	/* sockets: the VM's own, and the guest's by libslirp */
 	SCMP_SYS(accept4),
 	SCMP_SYS(recvmsg),
@@ -166,10 +179,7 @@ static const int ALLOWED[] = {
 	SCMP_SYS(setsockopt),
 	SCMP_SYS(getsockname),
 	SCMP_SYS(getpeername),
-	SCMP_SYS(connect),
-	SCMP_SYS(bind),
-	SCMP_SYS(listen),
-	SCMP_SYS(accept),
+
 	/* signals and the end */
 	SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(rt_sigprocmask),
@@ -178,6 +188,47 @@ static const int ALLOWED[] = {
 	SCMP_SYS(exit),
 	SCMP_SYS(exit_group),
 };
+
+/* For libslirp. */
+static const int SOCKET_CALLS[] = {
+	SCMP_SYS(connect),
+	SCMP_SYS(bind),
+	SCMP_SYS(listen),
+	SCMP_SYS(accept),
+};
+
+/* Besides KVM's and vhost's, which are types of their own. A terminal's are not here. */
+static const uint32_t IOCTLS[] = {
+	TUNSETOFFLOAD, TUNSETQUEUE, TUNSETVNETHDRSZ, BLKGETSIZE64, FIONREAD, FIONBIO,
+};
+
+#define IOCTL_TYPE 0xff00u
+#define IOCTL_KVM 0xae00u
+#define IOCTL_VHOST 0xaf00u
+
+static int allow_all(scmp_filter_ctx filter, const int *calls, size_t count)
+{
+	int error = 0;
+	size_t i;
+
+	for (i = 0; i < count && !error; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	return error;
+}
+
+static int allow_ioctls(scmp_filter_ctx filter)
+{
+	int error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				     SCMP_A1(SCMP_CMP_MASKED_EQ, IOCTL_TYPE, IOCTL_KVM)) ||
+		    seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+				     SCMP_A1(SCMP_CMP_MASKED_EQ, IOCTL_TYPE, IOCTL_VHOST));
+	size_t i;
+
+	for (i = 0; i < sizeof(IOCTLS) / sizeof(IOCTLS[0]) && !error; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+					 SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, IOCTLS[i]));
+	return error;
+}
 
 /* Threads only, no processes; this process's threads only are signalled; no code is made. */
 static int allow_bounded(scmp_filter_ctx filter)
@@ -189,27 +240,45 @@ static int allow_bounded(scmp_filter_ctx filter)
 	       seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) ||
 	       seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
 				SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)self)) ||
-	       seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+	       seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
 				SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) ||
+	       seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
+static int allow_sockets(scmp_filter_ctx filter, const struct walls *walls)
+{
+	if (!walls->user_net)
+		return 0;
+	return allow_all(filter, SOCKET_CALLS, sizeof(SOCKET_CALLS) / sizeof(SOCKET_CALLS[0])) ||
 	       seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
 				SCMP_A0(SCMP_CMP_EQ, AF_INET)) ||
 	       seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				SCMP_A0(SCMP_CMP_EQ, AF_INET6)) ||
-	       seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-				SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY));
+				SCMP_A0(SCMP_CMP_EQ, AF_INET6));
+}
+
+/* Which files, Landlock says. */
+static int allow_files(scmp_filter_ctx filter, const struct walls *walls)
+{
+	if (!walls->landlock)
+		return 0;
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(unlink), 0) ||
+	       (walls->user_net &&
+		seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+				 SCMP_A2(SCMP_CMP_MASKED_EQ, O_ACCMODE, O_RDONLY)));
 }
 
 /* What is not allowed fails: libraries find a way round, attackers do not. */
-static int filter_calls(struct why *why)
+static int filter_calls(const struct walls *walls, struct why *why)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-	int error = filter ? 0 : -1;
-	size_t i;
+	int error = -1;
 
-	for (i = 0; i < sizeof(ALLOWED) / sizeof(ALLOWED[0]) && !error; i++)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, ALLOWED[i], 0);
-	if (!error)
-		error = allow_bounded(filter) || seccomp_load(filter);
+	if (filter)
+		error = allow_all(filter, ALLOWED, sizeof(ALLOWED) / sizeof(ALLOWED[0])) ||
+			allow_ioctls(filter) || allow_bounded(filter) ||
+			allow_sockets(filter, walls) || allow_files(filter, walls) ||
+			seccomp_load(filter);
 	if (filter)
 		seccomp_release(filter);
 	return error ? why_set(why, "the system call filter cannot be set up") : 0;
@@ -217,7 +286,9 @@ static int filter_calls(struct why *why)
 
 int sandbox_enter(struct vm *vm, struct why *why)
 {
-	if (drop_privileges(why) || lock_land(vm->config, why))
+	struct walls walls = { .user_net = sandbox_has_sockets(vm) };
+
+	if (drop_privileges(why) || lock_land(vm->config, &walls, why))
 		return -1;
-	return filter_calls(why);
+	return filter_calls(&walls, why);
 }

@@ -336,7 +336,7 @@ static uint64_t config_read(void *owner, uint64_t offset, unsigned int size)
 		return 0;
 	if (dev->ops->config_reading)
 		dev->ops->config_reading(dev->owner);
-	memcpy(&value, dev->config + offset - DEVICE_AT, size);
+	memcpy(&value, &dev->config[offset - DEVICE_AT], size);
 	return value;
 }
 
@@ -353,7 +353,7 @@ static void config_write(void *owner, uint64_t offset, unsigned int size, uint64
 	if (offset < DEVICE_AT || offset - DEVICE_AT + size > dev->config_size ||
 	    !dev->ops->config_written)
 		return;
-	memcpy(dev->config + offset - DEVICE_AT, &value, size);
+	memcpy(&dev->config[offset - DEVICE_AT], &value, size);
 	dev->ops->config_written(dev->owner, (unsigned int)(offset - DEVICE_AT), size);
 }
 
