@@ -34,9 +34,10 @@ int bv_host_check(bool force, struct bv_error *error)
 			       BV_HOST_OTHERWISE);
 }
 
-/* --- before the start -------------------------------------------------------------------------- */
+/* --- before the start ------------------------------------------------------------------------ */
 
-/* A file of the definition that must be there; what the VM's process would say is later and of less help. */
+/* A file of the definition that must be there; what the VM's process would say is later and of
+ * less help. */
 static int check_file(const struct bv_vm *vm, const char *key, const char *file, int mode,
 		      struct bv_error *error)
 {
@@ -115,7 +116,7 @@ static int note_launch(const struct bv_vm *vm, const struct bv_launch *how, stru
 			      error);
 }
 
-/* --- the process ------------------------------------------------------------------------------- */
+/* --- the process ----------------------------------------------------------------------------- */
 
 /* In the child: it has its own session, no input, and a log for what it says. */
 static void become_process(const struct bv_vm *vm, const struct bv_launch *how, int alive)
@@ -243,20 +244,31 @@ static int start_process(const struct bv_vm *vm, const struct bv_launch *how, in
 	return status;
 }
 
-static int launch(struct bv_vm *vm, const struct bv_launch *how, struct bv_error *error)
+/* The VM's lock to live. A process that has said its last word is waited for; one that runs on
+ * is not. */
+static int take_life(const struct bv_vm *vm, struct bv_error *error)
 {
+	struct bv_history history;
 	char words[128];
-	int alive;
+	int alive, wait = ALIVE_WAIT_S;
 
 	snprintf(words, sizeof(words), "VM '%s' runs already", vm->name);
-	if (bv_vm_is_alive(vm))
-		bv_error_set(error, BV_STATE, "%s", words);
-	alive = bv_lock_take(bv_vm_file(vm, "alive").text, ALIVE_WAIT_S, words, error);
-	if (alive < 0) {
-		if (error->status == BV_BUSY)
-			error->status = BV_STATE;
+	if (bv_history_read(vm, &history, error))
 		return -1;
-	}
+	if (history.started && !history.ended)
+		wait = 0;
+	alive = bv_lock_take(bv_vm_file(vm, "alive").text, wait, words, error);
+	if (alive < 0 && error->status == BV_BUSY)
+		error->status = BV_STATE;
+	return alive;
+}
+
+static int launch(struct bv_vm *vm, const struct bv_launch *how, struct bv_error *error)
+{
+	int alive = take_life(vm, error);
+
+	if (alive < 0)
+		return -1;
 	if (bv_host_check(how->force, error) || check_firmware(vm, error) ||
 	    check_files(vm, error) || prepare_files(vm, error) || note_launch(vm, how, error)) {
 		close(alive);
@@ -274,7 +286,7 @@ int bv_launch(struct bv_vm *vm, const struct bv_launch *how, struct bv_error *er
 	return -1;
 }
 
-/* --- its end ----------------------------------------------------------------------------------- */
+/* --- its end --------------------------------------------------------------------------------- */
 
 int bv_process_handle(const struct bv_control *control)
 {

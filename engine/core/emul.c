@@ -72,8 +72,7 @@ static void memo_begin(struct bv_vcpu *vcpu, u64 page, unsigned int cpl)
 static bool walk_read(void *owner, u64 gpa, void *entry, unsigned int bytes)
 {
 	struct bv_vcpu *vcpu = owner;
-	struct bv_region *region =
-		bv_region_at(vcpu->vm, &vcpu->vm->regions, gpa, &vcpu->region_hint);
+	struct bv_region *region = bv_region_at(&vcpu->vm->regions, gpa, &vcpu->region_hint);
 	u64 host_addr;
 
 	if (bv_unlikely(!region))
@@ -114,19 +113,79 @@ static void walk_setup(struct bv_vcpu *vcpu, struct bv_walk *walk, unsigned int 
 	walk->owner = vcpu;
 }
 
-int bv_vcpu_translate(struct bv_vcpu *vcpu, u64 gva, u64 *gpa, bool *writable, bool *user)
+int bv_vcpu_translate_locked(struct bv_vcpu *vcpu, u64 gva, u64 *gpa, bool *writable, bool *user)
 {
 	struct bv_walk walk;
 	bool found;
 
-	bv_host_rwsem_read(&vcpu->vm->mem_lock);
 	walk_setup(vcpu, &walk, 0);
 	walk.peek = true;
 	found = bv_walk(&walk, gva, 0, gpa);
-	bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
 	*writable = walk.writable;
 	*user = walk.user;
 	return found ? 0 : -BV_ENOENT;
+}
+
+int bv_vcpu_translate(struct bv_vcpu *vcpu, u64 gva, u64 *gpa, bool *writable, bool *user)
+{
+	int error;
+
+	bv_host_rwsem_read(&vcpu->vm->mem_lock);
+	error = bv_vcpu_translate_locked(vcpu, gva, gpa, writable, user);
+	bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	return error;
+}
+
+/* Copies as the guest's kernel does. */
+static int linear_copy(struct bv_vcpu *vcpu, u64 gva, u8 *buffer, size_t bytes, u32 access)
+{
+	struct bv_walk walk;
+
+	walk_setup(vcpu, &walk, 0);
+	for (size_t part; bytes; gva += part, buffer += part, bytes -= part) {
+		size_t room = BV_PAGE_SIZE - (gva & ~BV_PAGE_MASK);
+		u64 gpa;
+		int error;
+
+		part = bytes < room ? bytes : room;
+		if (!bv_walk(&walk, gva, access, &gpa))
+			return -BV_EFAULT;
+		error = access & BV_ACCESS_WRITE ? bv_mem_write_locked(vcpu->vm, vcpu, gpa, buffer, part) :
+						   bv_mem_read_locked(vcpu->vm, vcpu, gpa, buffer, part);
+		if (error)
+			return -BV_EFAULT;
+	}
+	return 0;
+}
+
+int bv_vcpu_linear_read_locked(struct bv_vcpu *vcpu, u64 gva, void *to, size_t bytes)
+{
+	return linear_copy(vcpu, gva, to, bytes, 0);
+}
+
+int bv_vcpu_linear_write_locked(struct bv_vcpu *vcpu, u64 gva, const void *from, size_t bytes)
+{
+	return linear_copy(vcpu, gva, (u8 *)from, bytes, BV_ACCESS_WRITE);
+}
+
+int bv_vcpu_linear_read(struct bv_vcpu *vcpu, u64 gva, void *to, size_t bytes)
+{
+	int error;
+
+	bv_host_rwsem_read(&vcpu->vm->mem_lock);
+	error = bv_vcpu_linear_read_locked(vcpu, gva, to, bytes);
+	bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	return error;
+}
+
+int bv_vcpu_linear_write(struct bv_vcpu *vcpu, u64 gva, const void *from, size_t bytes)
+{
+	int error;
+
+	bv_host_rwsem_read(&vcpu->vm->mem_lock);
+	error = bv_vcpu_linear_write_locked(vcpu, gva, from, bytes);
+	bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	return error;
 }
 
 /* The guest-physical address of code at a linear address; false: not mapped for fetching. */
@@ -259,11 +318,22 @@ static enum bv_emul_rc device_run(struct bv_vcpu *vcpu, u64 gpa, u8 *data, unsig
 	return BV_EMUL_DONE;
 }
 
+/* Whether a page is memory, rather than a device's. */
+static bool is_memory(struct bv_vcpu *vcpu, u64 gpa)
+{
+	struct bv_region *region = bv_region_at(&vcpu->vm->regions, gpa, &vcpu->region_hint);
+	u8 byte;
+
+	if (!region || !(region->spec.flags & BV_REGION_SPARSE))
+		return region;
+	return !bv_region_no_memory(region, bv_mem_read_locked(vcpu->vm, vcpu, gpa, &byte, 1));
+}
+
 static enum bv_emul_rc read_part(struct bv_vcpu *vcpu, u64 gpa, u8 *data, unsigned int size)
 {
 	if (!bv_mem_read_locked(vcpu->vm, vcpu, gpa, data, size))
 		return BV_EMUL_DONE;
-	if (bv_region_find(vcpu->vm, BV_GFN(gpa >> BV_PAGE_SHIFT), &vcpu->region_hint))
+	if (is_memory(vcpu, gpa))
 		return BV_EMUL_UNHANDLED; /* memory that the host has lost */
 	return device_run(vcpu, gpa, data, size, false);
 }
@@ -334,7 +404,7 @@ static enum bv_emul_rc emul_write(struct bv_emul *emul, u64 linear, const void *
 	 * A half that is a device's comes first: should it have to wait, the other must not have
 	 * changed yet.
 	 */
-	first = bv_region_at(vcpu->vm, &vcpu->vm->regions, span.gpa[0], &vcpu->region_hint) ? 1 : 0;
+	first = is_memory(vcpu, span.gpa[0]) ? 1 : 0;
 	for (unsigned int i = 0; i < 2 && rc == BV_EMUL_DONE; i++) {
 		unsigned int half = i ^ first;
 
@@ -382,8 +452,10 @@ static enum bv_emul_rc emul_probe(struct bv_emul *emul, u64 linear, unsigned int
 	rc = emul_translate(emul, linear, access, &gpa);
 	if (rc != BV_EMUL_DONE)
 		return rc;
-	region = bv_region_find(vcpu->vm, BV_GFN(gpa >> BV_PAGE_SHIFT), &vcpu->region_hint);
-	*ram = region && !(access & BV_ACCESS_WRITE && region->spec.flags & BV_REGION_READONLY);
+	region = bv_region_find(&vcpu->vm->regions, BV_GFN(gpa >> BV_PAGE_SHIFT),
+				&vcpu->region_hint);
+	*ram = region && !(access & BV_ACCESS_WRITE && region->spec.flags & BV_REGION_READONLY) &&
+	       is_memory(vcpu, gpa);
 	return BV_EMUL_DONE;
 }
 
@@ -896,6 +968,7 @@ enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa)
 static enum bv_exit_next emulator_finish(struct bv_vcpu *vcpu)
 {
 	struct bv_io_entry *entry = bv_ioreplay_pending(&vcpu->replay);
+	enum bv_exit_next next;
 
 	if (entry && (entry->kind == BV_IO_PORT_READ || entry->kind == BV_IO_PORT_WRITE))
 		bv_ioreplay_answer(&vcpu->replay,
@@ -904,7 +977,12 @@ static enum bv_exit_next emulator_finish(struct bv_vcpu *vcpu)
 		bv_ioreplay_answer(&vcpu->replay,
 				   entry->kind == BV_IO_MMIO_READ ? vcpu->run->mmio.data : NULL);
 	vcpu->exit.bytes_count = 0;
-	return bv_emulate(vcpu, vcpu->one_gpa);
+	/* Where something waits, a string instruction that is all device accesses must not go on. */
+	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) || vcpu->run->immediate_exit)
+		vcpu->emul.repeat_max = 1;
+	next = bv_emulate(vcpu, vcpu->one_gpa);
+	vcpu->emul.repeat_max = 0;
+	return next;
 }
 
 enum bv_exit_next bv_wait_finish(struct bv_vcpu *vcpu)

@@ -83,6 +83,19 @@ static void fault_map(struct bv_vcpu *vcpu, const struct fault *fault,
 		bv_region_dirtied(vm, vcpu, fault->region, fault->gfn);
 }
 
+/* absent: no memory lies there at all; else it is memory that the guest may not write. */
+static enum bv_exit_next fault_device(struct bv_vcpu *vcpu, bool absent)
+{
+	u64 gpa = vcpu->exit.fault.gpa;
+
+	if (vcpu->exit.vectoring.kind)
+		return bv_exit_internal(vcpu, "vCPU %u: delivering an event (vector %u) needs guest address %#llx, a device's",
+					vcpu->index, vcpu->exit.vectoring.vector, gpa);
+	if (!vcpu->exit.fault.table_walk && !vcpu->exit.fault.fetch && absent)
+		return bv_emulate_mmio(vcpu, gpa);
+	return bv_emulate(vcpu, ~0ull);
+}
+
 static enum bv_exit_next fault_page(struct bv_vcpu *vcpu, struct fault *fault)
 {
 	struct bv_vm *vm = vcpu->vm;
@@ -97,6 +110,8 @@ static enum bv_exit_next fault_page(struct bv_vcpu *vcpu, struct fault *fault)
 				  &frame);
 	if (error == -BV_EINTR || error == -BV_EAGAIN)
 		return BV_NEXT_GUEST; /* the signal is seen before the next entry */
+	if (bv_region_no_memory(fault->region, error))
+		return fault_device(vcpu, true);
 	if (error)
 		return bv_exit_internal(
 			vcpu, "vCPU %u: guest page %#llx: the host has nothing at %#llx (error %d)",
@@ -113,16 +128,9 @@ enum bv_exit_next bv_fault_nested(struct bv_vcpu *vcpu)
 	struct fault fault = { .gfn = BV_GFN(gpa >> BV_PAGE_SHIFT),
 			       .write = vcpu->exit.fault.write };
 
-	fault.region = bv_region_find(vcpu->vm, fault.gfn, &vcpu->region_hint);
+	fault.region = bv_region_find(&vcpu->vm->regions, fault.gfn, &vcpu->region_hint);
 	if (bv_likely(fault.region &&
 		      !(fault.write && fault.region->spec.flags & BV_REGION_READONLY)))
 		return fault_page(vcpu, &fault);
-	if (vcpu->exit.vectoring.kind)
-		return bv_exit_internal(vcpu,
-					"vCPU %u: delivering an event (vector %u) needs guest "
-					"address %#llx, a device's",
-					vcpu->index, vcpu->exit.vectoring.vector, gpa);
-	if (!vcpu->exit.fault.table_walk && !vcpu->exit.fault.fetch && !fault.region)
-		return bv_emulate_mmio(vcpu, gpa);
-	return bv_emulate(vcpu, ~0ull);
+	return fault_device(vcpu, !fault.region);
 }

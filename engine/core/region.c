@@ -17,17 +17,11 @@ static struct bv_gfn region_end(const struct bv_region_spec *spec)
 	return BV_GFN(spec->gfn.n + spec->pages);
 }
 
-struct bv_region *bv_region_find(struct bv_vm *vm, struct bv_gfn gfn, u32 *hint)
+struct bv_region *bv_region_search(struct bv_regions *regions, struct bv_gfn gfn, u32 *hint)
 {
-	struct bv_regions *regions = &vm->regions;
 	u32 low = 0, high = regions->count;
 	struct bv_region *region;
 
-	if (bv_likely(*hint < regions->count)) {
-		region = regions->sorted[*hint];
-		if (gfn.n - region->spec.gfn.n < region->spec.pages)
-			return region;
-	}
 	while (low < high) {
 		u32 middle = (low + high) / 2;
 
@@ -80,6 +74,18 @@ void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region 
 	/* Most pages of a busy guest are dirty already: look before the locked operation. */
 	if (!(BV_READ_ONCE(region->dirty[page / 64]) & BV_BIT(page % 64)))
 		__atomic_fetch_or(&region->dirty[page / 64], BV_BIT(page % 64), __ATOMIC_SEQ_CST);
+}
+
+void bv_mem_dirtied(struct bv_vm *vm, struct bv_gfn gfn)
+{
+	u32 hint = 0;
+	struct bv_region *region;
+
+	bv_host_spin_lock(&vm->nest.lock);
+	region = bv_region_find(&vm->regions, gfn, &hint);
+	if (region)
+		bv_region_dirtied(vm, NULL, region, gfn);
+	bv_host_spin_unlock(&vm->nest.lock);
 }
 
 int bv_vcpu_dirty_ring_set(struct bv_vcpu *vcpu, struct bv_dirty_entry *entries, u32 count)

@@ -146,7 +146,25 @@ static void svm_vm_fini(struct bv_vm *vm)
 
 	if (own && own->msrpm)
 		bv_host_pages_free(own->msrpm, SVM_MSRPM_ORDER);
+	if (own && own->iopm)
+		bv_host_pages_free(own->iopm, SVM_IOPM_ORDER);
 	bv_host_free(own);
+}
+
+/* 15.10.1: a bit a port, set where an access exits. */
+static int svm_ports_direct(struct bv_vm *vm, u16 first, u32 count)
+{
+	struct svm_vm *own = vm->vendor;
+
+	if (!own->iopm) {
+		own->iopm = bv_host_pages_alloc(SVM_IOPM_ORDER);
+		if (!own->iopm)
+			return -BV_ENOMEM;
+		__builtin_memset(own->iopm, 0xff, BV_PAGE_SIZE << SVM_IOPM_ORDER);
+	}
+	for (u32 port = first; port < first + count; port++)
+		own->iopm[port / 8] &= (u8) ~(1u << port % 8);
+	return 0;
 }
 
 static void svm_msr_filter(struct bv_vm *vm)
@@ -190,6 +208,7 @@ const struct bv_vendor bv_svm_vendor = {
 	.cpu_disable = svm_cpu_disable,
 	.vm_init = svm_vm_init,
 	.vm_fini = svm_vm_fini,
+	.ports_direct = svm_ports_direct,
 	.vcpu_init = svm_vcpu_init,
 	.vcpu_fini = svm_vcpu_fini,
 	.load = svm_load,

@@ -96,7 +96,9 @@ void bvx_host_domain_share(void *host_domain, const struct bvx_host_share *share
 void *bvx_host_vcpu_new(void *host_domain, struct bvx_vcpu *vcpu);
 /* The engine's vCPU is there: from now on the thread runs bvx_vcpu_thread(vcpu). Once. sleep. */
 void bvx_host_vcpu_start(void *host_vcpu, struct bv_vcpu *vcpu);
-/* Waits until bvx_vcpu_thread has returned (or start was never called) and frees. sleep. */
+/* Waits until bvx_vcpu_thread has returned; at once if start was never called. sleep. */
+void bvx_host_vcpu_join(void *host_vcpu);
+/* After join and after the engine's vCPU is gone. sleep. */
 void bvx_host_vcpu_free(void *host_vcpu);
 /*
  * Raises or takes back "a signal is pending": as long as it stands, bv_host_guest_enter and

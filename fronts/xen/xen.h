@@ -20,8 +20,9 @@ struct bvx_vcpu;
 
 /* After bv_engine_init, once. -BV_ENOMEM. sleep. */
 int bvx_init(void);
-/* For tests: all domains are gone, gives everything back. */
+/* For tests: all domains are ended; and, when they are gone, the rest is given back. */
 void bvx_fini(void);
+void bvx_fini_frames(void);
 
 /* ---- Dom0 ---- */
 
@@ -91,8 +92,6 @@ void bvx_console_input(void);
 void bvx_log_written(void);
 /* A key of Xen's that the console's user pressed for the hypervisor (VIRQ_DEBUG and such). any. */
 void bvx_debug_virq(void);
-/* The user asks for a clean shutdown of Dom0 (the power button has it through ACPI). any. */
-void bvx_dom0_ask_shutdown(void);
 /* The wall clock was set, or the TSC's rate is known better: guests' clock pages are due. any. */
 void bvx_time_changed(void);
 

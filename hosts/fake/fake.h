@@ -64,6 +64,16 @@ bool fake_frame_dirtied(const void *page);
  */
 extern void (*fake_frame_found)(u64 host_addr);
 
+/* Who answers for guests' memory instead of the above: a front that knows each page. NULL: nobody. */
+struct fake_backing {
+	int (*get)(struct bv_vm *vm, u64 addr, bool write, struct bv_host_frame *frame);
+	int (*read)(struct bv_vm *vm, u64 addr, void *to, size_t bytes);
+	int (*write)(struct bv_vm *vm, u64 addr, const void *from, size_t bytes);
+	int (*cmpxchg)(struct bv_vm *vm, u64 addr, unsigned int bytes, void *old,
+		       const void *new_value);
+};
+extern const struct fake_backing *fake_backing;
+
 /* ---- threads and CPUs ---- */
 
 #define FAKE_CPUS 4

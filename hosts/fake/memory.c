@@ -28,6 +28,7 @@ static struct {
 } memory;
 
 void (*fake_frame_found)(u64 host_addr);
+const struct fake_backing *fake_backing;
 
 /* ---- of our own ---- */
 
@@ -165,8 +166,9 @@ int bv_host_frame_get(struct bv_vm *vm, u64 host_addr, bool write, struct bv_hos
 {
 	const struct memory_area *area = memory_area_find(host_addr, BV_PAGE_SIZE);
 
-	(void)vm;
 	fake_may_sleep(__func__);
+	if (fake_backing)
+		return fake_backing->get(vm, host_addr, write, frame);
 	if (host_addr & ~BV_PAGE_MASK)
 		fake_misuse("bv_host_frame_get: not page aligned");
 	if (!area || (write && !area->writable))
@@ -191,6 +193,8 @@ static u8 *frame_marks(u64 addr)
 
 void bv_host_frame_put(struct bv_host_frame *frame, bool dirtied)
 {
+	if (fake_backing)
+		return;
 	if (!frame->hold)
 		fake_misuse("bv_host_frame_put: not held");
 	if (dirtied)
@@ -213,8 +217,9 @@ bool fake_frame_dirtied(const void *page)
 
 int bv_host_read(struct bv_vm *vm, u64 host_addr, void *to, size_t bytes)
 {
-	(void)vm;
 	fake_may_sleep(__func__);
+	if (fake_backing)
+		return fake_backing->read(vm, host_addr, to, bytes);
 	if (!memory_area_find(host_addr, bytes))
 		return -BV_EFAULT;
 	memcpy(to, (const void *)host_addr, bytes);
@@ -225,8 +230,9 @@ int bv_host_write(struct bv_vm *vm, u64 host_addr, const void *from, size_t byte
 {
 	const struct memory_area *area = memory_area_find(host_addr, bytes);
 
-	(void)vm;
 	fake_may_sleep(__func__);
+	if (fake_backing)
+		return fake_backing->write(vm, host_addr, from, bytes);
 	if (!area || !area->writable)
 		return -BV_EFAULT;
 	memcpy((void *)host_addr, from, bytes);
@@ -255,8 +261,9 @@ int bv_host_cmpxchg(struct bv_vm *vm, u64 host_addr, unsigned int bytes, void *o
 {
 	const struct memory_area *area = memory_area_find(host_addr, bytes);
 
-	(void)vm;
 	fake_may_sleep(__func__);
+	if (fake_backing)
+		return fake_backing->cmpxchg(vm, host_addr, bytes, old, new_value);
 	if (host_addr & (bytes - 1))
 		fake_misuse("bv_host_cmpxchg: not aligned");
 	if (!area || !area->writable)
@@ -313,4 +320,5 @@ void fake_reset_memory(void)
 	memory.made = 0;
 	memory.frames_held = 0;
 	fake_frame_found = NULL;
+	fake_backing = NULL;
 }

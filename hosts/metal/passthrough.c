@@ -280,6 +280,20 @@ static void port_access(struct bv_run *run, u8 *data)
 	}
 }
 
+/* All others are Dom0's without exits, where the processor can do that; else port_access. */
+static void ports_direct(void)
+{
+	u32 first = 0;
+
+	for (u32 port = 0; port <= 0x10000; port++) {
+		if (port < 0x10000 && !port_ours((u16)port))
+			continue;
+		if (port > first && bv_vm_ports_direct(pass.vm, (u16)first, port - first))
+			return;
+		first = port + 1;
+	}
+}
+
 /* ---- memory ---- */
 
 bool passthrough_address(u64 start, u64 end)
@@ -389,5 +403,6 @@ void passthrough_init(struct bvx_domain *dom0)
 	for (u32 gsi = 0; gsi < pass.pins; gsi++)
 		pass.pin[gsi].entry = RTE_MASKED;
 	pass.vm = bvx_domain_vm(dom0);
+	ports_direct();
 	__atomic_store_n(&pass.dom0, dom0, __ATOMIC_RELEASE);
 }

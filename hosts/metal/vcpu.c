@@ -93,15 +93,21 @@ static bool has_ended(void *arg)
 	return __atomic_load_n(&((struct metal_vcpu *)arg)->ended, __ATOMIC_SEQ_CST);
 }
 
+void bvx_host_vcpu_join(void *host_vcpu)
+{
+	struct metal_vcpu *own = host_vcpu;
+
+	if (!own->started)
+		return;
+	bvx_host_wait(&own->end, has_ended, own);
+	while (__atomic_load_n(&own->thread->state, __ATOMIC_SEQ_CST) != THREAD_DEAD)
+		schedule();
+}
+
 void bvx_host_vcpu_free(void *host_vcpu)
 {
 	struct metal_vcpu *own = host_vcpu;
 
-	if (own->started)
-		bvx_host_wait(&own->end, has_ended, own);
-	while (own->started &&
-	       __atomic_load_n(&own->thread->state, __ATOMIC_SEQ_CST) != THREAD_DEAD)
-		schedule();
 	bv_list_del(&own->node);
 	fpu_forget(own->thread);
 	fpu_release(own->thread->fpu);

@@ -31,6 +31,13 @@ const char *bv_engine_vendor(void);
  */
 int bv_engine_init(void);
 void bv_engine_fini(void);
+/*
+ * Chooses the mitigations of processors' flaws (docs/mitigations.md), between bv_engine_init and
+ * the first CPU that is enabled: by words as "auto", "off" or "auto,-l1d". safe_returns: the host's
+ * code is compiled with return thunks. Those in force go to text. -BV_EINVAL: not understood, or
+ * the CPU cannot; the reason is in bv_why_global().
+ */
+int bv_engine_mitigate(const char *words, bool safe_returns, char *text, size_t size);
 /* Turns virtualization on or off on the CPU at hand. irqs off. */
 int bv_engine_cpu_enable(void);
 void bv_engine_cpu_disable(void);
@@ -47,6 +54,11 @@ struct bv_why *bv_vm_why(struct bv_vm *vm);
 /* Ends the VM: no vCPU enters the guest again. The first reason is kept. any. */
 void bv_vm_kill(struct bv_vm *vm, const char *format, ...) bv_printf_like(2, 3);
 bool bv_vm_dead(const struct bv_vm *vm);
+/*
+ * The guest reaches these ports of the machine itself, without exits; all others exit. Before the
+ * first vCPU. -BV_EOPNOTSUPP: the vendor has no way, -BV_EINVAL, -BV_ENOMEM.
+ */
+int bv_vm_ports_direct(struct bv_vm *vm, u16 first, u32 count);
 struct bv_vcpu *bv_vm_vcpu(struct bv_vm *vm, unsigned int index); /* NULL: none with that index */
 unsigned int bv_vm_vcpu_count(struct bv_vm *vm);
 
@@ -78,7 +90,7 @@ enum bv_run_reason {
 	BV_RUN_INTERRUPTED, /* a signal, or bv_vcpu_stop_request */
 	BV_RUN_IO, /* answer .io, then run again */
 	BV_RUN_MMIO, /* answer .mmio, then run again */
-	BV_RUN_HALTED, /* HLT, and no local APIC here to wake it */
+	BV_RUN_HALTED, /* HLT, and no local APIC here to wake it; or pv_ops->halt_off said so */
 	BV_RUN_SHUTDOWN, /* triple fault */
 	BV_RUN_IRQ_WINDOW, /* an interrupt asked for by irq_window_wanted can be given now */
 	BV_RUN_EOI, /* EOI of .vector, of interest to a user-space I/O APIC */
@@ -212,6 +224,11 @@ int bv_vcpu_sregs_set(struct bv_vcpu *vcpu, const struct bv_sregs *sregs);
 void bv_vcpu_debugregs_get(struct bv_vcpu *vcpu, struct bv_debugregs *debugregs);
 int bv_vcpu_debugregs_set(struct bv_vcpu *vcpu, const struct bv_debugregs *debugregs);
 void bv_vcpu_events_get(struct bv_vcpu *vcpu, struct bv_events *events);
+/*
+ * Writes what a pending exception brings to CR2 or DR6 there, for a front that has no word for it:
+ * before it reads events and registers out.
+ */
+void bv_vcpu_exception_payload(struct bv_vcpu *vcpu);
 int bv_vcpu_events_set(struct bv_vcpu *vcpu, const struct bv_events *events);
 enum bv_mp_state bv_vcpu_mp_get(struct bv_vcpu *vcpu);
 int bv_vcpu_mp_set(struct bv_vcpu *vcpu, enum bv_mp_state state);
@@ -277,6 +294,13 @@ struct bv_pv_ops {
 	 */
 	void (*refresh)(struct bv_vcpu *vcpu);
 	void (*vcpu_reset)(struct bv_vcpu *vcpu);
+	/*
+	 * A vector that the front has for the vCPU, before those of any interrupt controller; -1: none. With `take` it is delivered
+	 * at the entry at hand. any.
+	 */
+	int (*irq)(struct bv_vcpu *vcpu, bool take);
+	/* HLT with interrupts off, and nothing pending that ends it. true: back to the front as BV_RUN_HALTED. */
+	bool (*halt_off)(struct bv_vcpu *vcpu);
 };
 
 void bv_vm_set_pv(struct bv_vm *vm, const struct bv_pv_ops *ops);
@@ -293,9 +317,16 @@ void bv_vcpu_pv_each_load(struct bv_vcpu *vcpu, bool each);
 int bv_vcpu_mem_read(struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
 int bv_vcpu_mem_write(struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);
 /*
- * Sends an IPI (fixed or NMI, as in the low word of ICR) for a guest's hypercall; false: no such
- * CPU.
+ * Copies at linear addresses of the vCPU's guest, with the rights of its kernel (CPL 0; WP, SMAP and the like hold). -BV_EFAULT. The
+ * first two as bv_vcpu_mem_read, the others take the lock. Owning vCPU; sleep.
  */
+int bv_vcpu_linear_read_locked(struct bv_vcpu *vcpu, u64 gva, void *to, size_t bytes);
+int bv_vcpu_linear_write_locked(struct bv_vcpu *vcpu, u64 gva, const void *from, size_t bytes);
+int bv_vcpu_linear_read(struct bv_vcpu *vcpu, u64 gva, void *to, size_t bytes);
+int bv_vcpu_linear_write(struct bv_vcpu *vcpu, u64 gva, const void *from, size_t bytes);
+/* bv_pv_ops.irq has, or may have, a vector: the vCPU looks before it enters the guest, wakes from HLT. any. */
+void bv_vcpu_irq_arrived(struct bv_vcpu *vcpu);
+/* Sends an IPI (fixed or NMI, as in the low word of ICR) for a guest's hypercall; false: no such CPU. */
 bool bv_vcpu_send_ipi(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
 /* Wakes the vCPU with that APIC ID from HLT. */
 void bv_vcpu_wake_other(struct bv_vcpu *vcpu, u32 apic_id);
@@ -351,6 +382,8 @@ struct bv_guest_debug {
 int bv_vcpu_guest_debug(struct bv_vcpu *vcpu, const struct bv_guest_debug *debug);
 /* Guest virtual to guest physical, by the vCPU's tables; -BV_ENOENT where not mapped. */
 int bv_vcpu_translate(struct bv_vcpu *vcpu, u64 gva, u64 *gpa, bool *writable, bool *user);
+/* The same with the memory lock held for reading, as inside bv_pv_ops. */
+int bv_vcpu_translate_locked(struct bv_vcpu *vcpu, u64 gva, u64 *gpa, bool *writable, bool *user);
 
 /* ---- counters ---- */
 

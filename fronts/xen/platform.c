@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The hypercall platform_op: what Dom0's kernel knows of the machine and the hypervisor does not
+ * (C and P states, sleep, the wall clock), and the other way round.
+ */
+#include "call.h"
+
+#include <xen/platform.h>
+
+#define SECOND 1000000000ULL
+
+static long settime(u64 seconds, u32 nanoseconds, u64 system_time)
+{
+	if (nanoseconds >= SECOND)
+		return -XEN_EINVAL;
+	bvx_host_wall_set(seconds * SECOND + nanoseconds, system_time);
+	bvx_time_changed();
+	return 0;
+}
+
+static long settime32(struct bvx_call *call, struct xen_platform_op *op)
+{
+	(void)call;
+	return settime(op->u.settime32.secs, op->u.settime32.nsecs, op->u.settime32.system_time);
+}
+
+static long settime64(struct bvx_call *call, struct xen_platform_op *op)
+{
+	(void)call;
+	if (op->u.settime64.mbz)
+		return -XEN_EINVAL;
+	return settime(op->u.settime64.secs, op->u.settime64.nsecs, op->u.settime64.system_time);
+}
+
+/* The BIOS's tables of disks and displays: whoever wants them asks the firmware. */
+static long firmware_info(struct bvx_call *call, struct xen_platform_op *op)
+{
+	(void)call;
+	switch (op->u.firmware_info.type) {
+	case XEN_FW_DISK_INFO:
+	case XEN_FW_DISK_MBR_SIGNATURE:
+		return -XEN_ENOENT;
+	case XEN_FW_VBEDDC_INFO:
+		return -XEN_ESRCH;
+	case XEN_FW_KBD_SHIFT_FLAGS:
+		op->u.firmware_info.u.kbd_shift_flags = 0;
+		return 0;
+	default:
+		return -XEN_EINVAL;
+	}
+}
+
+static long acpi_sleep(struct bvx_call *call, struct xen_platform_op *op)
+{
+	const struct xenpf_enter_acpi_sleep *sleep = &op->u.enter_acpi_sleep;
+
+	if (sleep->flags & ~XENPF_ACPI_SLEEP_EXTENDED || sleep->sleep_state > 5)
+		return bvx_call_refuse(call, XEN_EINVAL, "state %u, flags %#x", sleep->sleep_state,
+				       sleep->flags);
+	if (sleep->flags & XENPF_ACPI_SLEEP_EXTENDED)
+		return bvx_call_refuse(call, XEN_EOPNOTSUPP, "hardware-reduced ACPI");
+	return bvx_host_acpi_sleep(sleep->sleep_state, sleep->val_a, sleep->val_b);
+}
+
+/* What a processor could do to save power. We halt it, which needs none of this. */
+static long pminfo(struct bvx_call *call, struct xen_platform_op *op)
+{
+	(void)call, (void)op;
+	return 0;
+}
+
+static long cpuinfo(struct bvx_call *call, struct xen_platform_op *op)
+{
+	struct xenpf_pcpuinfo *info = &op->u.pcpu_info;
+	struct bvx_host_machine machine;
+	struct bvx_host_cpu cpu;
+
+	(void)call;
+	bvx_host_machine(&machine);
+	info->max_present = machine.max_cpu ? machine.max_cpu - 1 : 0;
+	info->flags = 0;
+	if (!bvx_host_cpu_info(info->xen_cpuid, &cpu) || !cpu.present) {
+		info->flags = XEN_PCPU_FLAGS_INVALID;
+		return 0;
+	}
+	info->flags = cpu.online ? XEN_PCPU_FLAGS_ONLINE : 0;
+	info->apic_id = cpu.apic_id;
+	info->acpi_id = cpu.acpi_id;
+	return 0;
+}
+
+static long unsupported(struct bvx_call *call, struct xen_platform_op *op)
+{
+	return bvx_call_refuse(call, XEN_EOPNOTSUPP, "operation %u", op->cmd);
+}
+
+static const struct {
+	u32 cmd;
+	bool out;
+	long (*perform)(struct bvx_call *call, struct xen_platform_op *op);
+} ops[] = {
+	{ XENPF_settime32, false, settime32 },
+	{ XENPF_settime64, false, settime64 },
+	{ XENPF_firmware_info, true, firmware_info },
+	{ XENPF_enter_acpi_sleep, false, acpi_sleep },
+	{ XENPF_set_processor_pminfo, false, pminfo },
+	{ XENPF_get_cpuinfo, true, cpuinfo },
+	{ XENPF_cpu_online, false, unsupported },
+	{ XENPF_cpu_offline, false, unsupported },
+	{ XENPF_cpu_hotadd, false, unsupported },
+	{ XENPF_mem_hotadd, false, unsupported },
+	{ XENPF_core_parking, false, unsupported },
+	{ XENPF_efi_runtime_call, false, unsupported },
+	{ XENPF_microcode_update, false, unsupported },
+};
+
+/* args: argument */
+long bvx_platform_op(struct bvx_call *call)
+{
+	struct xen_platform_op *op = call->data;
+
+	BV_STATIC_ASSERT(sizeof(*op) <= BVX_ARG_BYTES);
+	if (!call->domain->privileged)
+		return -XEN_EPERM;
+	if (bvx_copy_in(call->vcpu, op, call->args[0], sizeof(*op)))
+		return -XEN_EFAULT;
+	if (op->interface_version != XENPF_INTERFACE_VERSION)
+		return bvx_call_refuse(call, XEN_EACCES, "version %#x, not %#x",
+				       op->interface_version, XENPF_INTERFACE_VERSION);
+	for (u32 i = 0; i < BV_ARRAY_SIZE(ops); i++) {
+		long result;
+
+		if (ops[i].cmd != op->cmd)
+			continue;
+		result = ops[i].perform(call, op);
+		if (!result && ops[i].out &&
+		    bvx_copy_out(call->vcpu, call->args[0], op, sizeof(*op)))
+			return -XEN_EFAULT;
+		return result;
+	}
+	return bvx_call_refuse(call, XEN_ENOSYS, "there is no operation %u", op->cmd);
+}

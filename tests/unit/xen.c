@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* fronts/xen: domains, memory, versions, the tools' calls. On hosts/fake. */
+#include "xen_guest.h"
+
+/* ---- Dom0 alone ---- */
+
+TEST(it_says_that_it_is_xen_4_17)
+{
+	struct xen_feature_info features = { 0 };
+	char caps[1024];
+
+	world_start();
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_xen_version, XENVER_version, 0, 0, 0, 0),
+		 4 << 16 | 17);
+	CHECK_EQ(call_arg(dom0.v[0], __HYPERVISOR_xen_version, XENVER_get_features, &features,
+			  sizeof(features)),
+		 0);
+	CHECK(features.submap & 1u << XENFEAT_dom0);
+	CHECK(features.submap & 1u << XENFEAT_auto_translated_physmap);
+	CHECK_EQ(call_arg(dom0.v[0], __HYPERVISOR_xen_version, XENVER_capabilities, caps,
+			  sizeof(caps)),
+		 0);
+	CHECK(strstr(caps, "hvm-3.0-x86_64") != NULL);
+	CHECK_EQ(caps[1023], 0);
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_xen_version, 99, 0, 0, 0, 0), -XEN_ENOSYS);
+	CHECK_EQ(fake_hypercall(dom0.v[0], 46, 0, 0, 0, 0, 0), -XEN_ENOSYS);
+	world_stop();
+}
+
+TEST(an_argument_that_is_nowhere_is_refused)
+{
+	world_start();
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_xen_version, XENVER_get_features,
+				0x7fffffff000ULL, 0, 0, 0),
+		 -XEN_EFAULT);
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_domctl, ~0ULL, 0, 0, 0, 0), -XEN_EFAULT);
+	world_stop();
+}
+
+TEST(given_back_memory_is_free_and_can_be_asked_for_again)
+{
+	struct xen_memory_reservation op = { .nr_extents = 2, .domid = DOMID_SELF };
+	u64 before;
+
+	world_start();
+	before = fake_xen_frames();
+	((xen_pfn_t *)at(dom0.domain, LIST))[0] = 0x300;
+	((xen_pfn_t *)at(dom0.domain, LIST))[1] = 0x301;
+	*(u64 *)at(dom0.domain, 0x300000) = 0x1234;
+	op.extent_start.p = (void *)LIST;
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_decrease_reservation, &op), 2);
+	CHECK_EQ(fake_xen_frames(), before - 2);
+	CHECK_EQ(bvx_pages_of(dom0.domain), DOM0_PAGES - 2);
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_decrease_reservation, &op), 0);
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_populate_physmap, &op), 2);
+	CHECK_EQ(fake_xen_frames(), before);
+	CHECK_EQ(*(u64 *)at(dom0.domain, 0x300000), 0);
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_populate_physmap, &op), 0);
+	CHECK_EQ(fake_xen_frames(), before);
+	world_stop();
+}
+
+TEST(a_multicall_carries_several_results)
+{
+	struct multicall_entry entries[3] = {
+		{ .op = __HYPERVISOR_xen_version, .args = { XENVER_version } },
+		{ .op = 46 },
+		{ .op = __HYPERVISOR_multicall },
+	};
+
+	world_start();
+	memcpy(at(dom0.domain, LIST), entries, sizeof(entries));
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_multicall, LIST, 3, 0, 0, 0), 0);
+	memcpy(entries, at(dom0.domain, LIST), sizeof(entries));
+	CHECK_EQ(entries[0].result, 4 << 16 | 17);
+	CHECK_EQ((long)entries[1].result, -XEN_ENOSYS);
+	CHECK_EQ((long)entries[2].result, -XEN_ENOSYS);
+	world_stop();
+}
+
+TEST(dom0_writes_to_the_console_and_reads_what_was_typed)
+{
+	world_start();
+	memcpy(at(dom0.domain, ARG), "hello\n", 6);
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_console_io, CONSOLEIO_write, 6, ARG, 0, 0),
+		 0);
+	CHECK(!strcmp(fake_xen_console(), "hello\n"));
+	fake_xen_type("ls");
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_console_io, CONSOLEIO_read, 16, ARG, 0, 0),
+		 2);
+	CHECK(!memcmp(at(dom0.domain, ARG), "ls", 2));
+	world_stop();
+}
+
+TEST(dom0_ends_the_machine)
+{
+	struct sched_shutdown op = { SHUTDOWN_reboot };
+
+	world_start();
+	CHECK_EQ(call_arg(dom0.v[0], __HYPERVISOR_sched_op, SCHEDOP_shutdown, &op, sizeof(op)), 0);
+	CHECK_EQ(fake_xen_ended(), BVX_END_REBOOT);
+	world_stop();
+}
+
+/* ---- the tools ---- */
+
+TEST(xl_info_gets_its_answers)
+{
+	struct xen_sysctl op = { 0 };
+	struct xen_sysctl_cputopo *topo;
+
+	world_start();
+	CHECK_EQ(sysctl(&op, XEN_SYSCTL_physinfo), 0);
+	CHECK_EQ(op.u.physinfo.nr_cpus, FAKE_CPUS);
+	CHECK_EQ(op.u.physinfo.total_pages, FRAMES);
+	CHECK(op.u.physinfo.capabilities & XEN_SYSCTL_PHYSCAP_hap);
+	CHECK_EQ(sysctl(&op, XEN_SYSCTL_sched_id), 0);
+	CHECK_EQ(op.u.sched_id.sched_id, XEN_SCHEDULER_CREDIT2);
+	memset(&op, 0, sizeof(op));
+	CHECK_EQ(sysctl(&op, XEN_SYSCTL_cputopoinfo), 0);
+	CHECK_EQ(op.u.cputopoinfo.num_cpus, FAKE_CPUS);
+	op.u.cputopoinfo.cputopo.p = (void *)LIST;
+	CHECK_EQ(sysctl(&op, XEN_SYSCTL_cputopoinfo), 0);
+	topo = at(dom0.domain, LIST);
+	CHECK_EQ(topo[2].core, 2);
+	op.interface_version = 0;
+	memcpy(at(dom0.domain, ARG), &op, sizeof(op));
+	((struct xen_sysctl *)at(dom0.domain, ARG))->interface_version = 0x14;
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_sysctl, ARG, 0, 0, 0, 0), -XEN_EACCES);
+	world_stop();
+}
+
+TEST(the_list_of_domains_has_them_in_order)
+{
+	struct xen_sysctl op = { 0 };
+	struct xen_domctl_getdomaininfo *list;
+	struct dom a, b;
+
+	world_start();
+	domu_make(&a, 1, 64);
+	domu_make(&b, 2, 64);
+	op.u.getdomaininfolist.max_domains = 16;
+	op.u.getdomaininfolist.buffer.p = (void *)LIST;
+	CHECK_EQ(sysctl(&op, XEN_SYSCTL_getdomaininfolist), 0);
+	CHECK_EQ(op.u.getdomaininfolist.num_domains, 3);
+	list = at(dom0.domain, LIST);
+	CHECK_EQ(list[0].domain, 0);
+	CHECK_EQ(list[1].domain, a.domain->id);
+	CHECK_EQ(list[1].tot_pages, 64);
+	CHECK_EQ(list[2].max_vcpu_id, 1);
+	CHECK(list[2].flags & XEN_DOMINF_paused);
+	CHECK(list[2].flags & XEN_DOMINF_hvm_guest);
+	world_stop();
+}
+
+TEST(a_destroyed_domain_gives_everything_back)
+{
+	struct xen_domctl op = { 0 };
+	u64 frames = 0;
+	long allocs = 0;
+
+	world_start();
+	for (u32 round = 0; round < 4; round++) {
+		struct dom d;
+
+		if (round == 1) {
+			frames = fake_xen_frames();
+			allocs = fake_allocs();
+		}
+		domu_make(&d, 2, 300);
+		map_shared(&d);
+		map_grants(&d);
+		CHECK_EQ(bvx_pages_of(d.domain), 300 - 2);
+		domu_destroy(&d);
+		CHECK_EQ(domctl(&op, XEN_DOMCTL_pausedomain, round + 1), -XEN_ESRCH);
+	}
+	CHECK_EQ(fake_xen_frames(), frames);
+	CHECK_EQ(fake_allocs(), allocs);
+	world_stop();
+}
+
+TEST(a_domain_gets_no_more_than_its_maximum)
+{
+	struct dom d;
+
+	world_start();
+	domu_make(&d, 1, 64);
+	CHECK_EQ(populate(&d, 0x1000, 100), 16);
+	CHECK_EQ(bvx_pages_of(d.domain), 80);
+	domu_destroy(&d);
+	world_stop();
+}
+
+TEST(without_memory_a_domain_is_not_made_and_nothing_is_left)
+{
+	struct xen_domctl op = { 0 };
+	long allocs = 0;
+	u64 frames = 0;
+
+	world_start();
+	allocs = fake_allocs();
+	frames = fake_xen_frames();
+	for (long n = 1; n < 400; n++) {
+		long result;
+
+		memset(&op, 0, sizeof(op));
+		op.u.createdomain = (struct xen_domctl_createdomain){
+			.flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
+			.max_vcpus = 1,
+			.max_evtchn_port = 1023,
+			.max_grant_frames = 32,
+			.max_maptrack_frames = 64,
+			.arch = { .emulation_flags = XEN_X86_EMU_LAPIC },
+		};
+		fake_fail_alloc_after(n);
+		result = domctl(&op, XEN_DOMCTL_createdomain, 0);
+		fake_fail_alloc_after(0);
+		if (!result) {
+			CHECK_EQ(domctl(&op, XEN_DOMCTL_destroydomain, op.domain), 0);
+			CHECK(n > 8);
+			break;
+		}
+		CHECK_EQ(result, -XEN_ENOMEM);
+		CHECK_EQ(fake_allocs(), allocs);
+		CHECK_EQ(fake_xen_frames(), frames);
+	}
+	world_stop();
+}
+
+TEST(a_claim_keeps_memory_from_others)
+{
+	struct xen_memory_reservation op = { .nr_extents = 8000 };
+	struct dom a, b;
+
+	world_start();
+	domu_make(&a, 1, 64);
+	domu_make(&b, 1, 64);
+	a.domain->max_pages = b.domain->max_pages = 100000;
+	op.domid = (domid_t)a.domain->id;
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_claim_pages, &op), 0);
+	CHECK_EQ(a.domain->claimed, 8000 - 64);
+	op.domid = (domid_t)b.domain->id;
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_claim_pages, &op), -XEN_ENOMEM);
+	CHECK_EQ(populate(&a, 0x100, 10), 10);
+	CHECK_EQ(a.domain->claimed, 8000 - 74);
+	domu_destroy(&a);
+	CHECK_EQ(bvx.claimed, 0);
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_claim_pages, &op), 0);
+	domu_destroy(&b);
+	CHECK_EQ(bvx.claimed, 0);
+	world_stop();
+}
+
+TEST(a_guest_may_not_do_what_is_dom0s)
+{
+	struct xen_memory_reservation op = { .nr_extents = 1, .domid = 0 };
+	struct sched_remote_shutdown remote = { 0, 0 };
+	u64 value = 1;
+	struct dom d;
+
+	world_start();
+	domu_make(&d, 1, 64);
+	op.extent_start.p = (void *)LIST;
+	*(u64 *)at(d.domain, LIST) = 0x10;
+	CHECK_EQ(MEMORY(d.v[0], XENMEM_decrease_reservation, &op), -XEN_EPERM);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_domctl, ARG, 0, 0, 0, 0), -XEN_EPERM);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_sysctl, ARG, 0, 0, 0, 0), -XEN_EPERM);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_platform_op, ARG, 0, 0, 0, 0), -XEN_EPERM);
+	CHECK_EQ(call_arg(d.v[0], __HYPERVISOR_sched_op, SCHEDOP_remote_shutdown, &remote,
+			  sizeof(remote)),
+		 -XEN_EPERM);
+	CHECK_EQ(hvm_param(d.v[0], HVMOP_set_param, DOMID_SELF, HVM_PARAM_STORE_PFN, &value),
+		 -XEN_EPERM);
+	CHECK_EQ(hvm_param(d.v[0], HVMOP_get_param, 0, HVM_PARAM_STORE_PFN, &value), -XEN_EPERM);
+	CHECK_EQ(hvm_param(dom0.v[0], HVMOP_set_param, d.domain->id, HVM_PARAM_STORE_PFN, &value),
+		 0);
+	value = 0;
+	CHECK_EQ(hvm_param(d.v[0], HVMOP_get_param, DOMID_SELF, HVM_PARAM_STORE_PFN, &value), 0);
+	CHECK_EQ(value, 1);
+	world_stop();
+}
+
+TEST(a_foreign_map_keeps_the_page_of_a_dead_domain)
+{
+	struct xen_add_to_physmap_batch op = { .domid = DOMID_SELF,
+					       .space = XENMAPSPACE_gmfn_foreign,
+					       .size = 2 };
+	struct xen_remove_from_physmap gone = { .domid = DOMID_SELF, .gpfn = 0x5000 };
+	struct xen_domctl info = { 0 };
+	struct dom d;
+	u32 id;
+
+	world_start();
+	domu_make(&d, 1, 64);
+	id = d.domain->id;
+	*(u64 *)at(d.domain, 0x7000) = 0xabcdef;
+	op.u.foreign_domid = (domid_t)id;
+	op.idxs.p = (void *)LIST;
+	op.gpfns.p = (void *)LIST2;
+	op.errs.p = (void *)LIST3;
+	((u64 *)at(dom0.domain, LIST))[0] = 7;
+	((u64 *)at(dom0.domain, LIST))[1] = 0x9999;
+	((u64 *)at(dom0.domain, LIST2))[0] = 0x5000;
+	((u64 *)at(dom0.domain, LIST2))[1] = 0x5001;
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_add_to_physmap_batch, &op), 0);
+	CHECK_EQ(((int *)at(dom0.domain, LIST3))[0], 0);
+	CHECK_EQ(((int *)at(dom0.domain, LIST3))[1], -XEN_EINVAL);
+	CHECK_EQ(*(u64 *)at(dom0.domain, 0x5000000), 0xabcdef);
+	domu_destroy(&d);
+	CHECK_EQ(domctl(&info, XEN_DOMCTL_getdomaininfo, id), 0);
+	CHECK(info.u.getdomaininfo.flags & XEN_DOMINF_dying);
+	CHECK_EQ(info.u.getdomaininfo.tot_pages, 1);
+	CHECK_EQ(*(u64 *)at(dom0.domain, 0x5000000), 0xabcdef);
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_remove_from_physmap, &gone), 0);
+	CHECK_EQ(domctl(&info, XEN_DOMCTL_getdomaininfo, id), -XEN_ESRCH);
+	world_stop();
+}
+
+TEST(a_guest_takes_its_memory_map)
+{
+	struct xen_foreign_memory_map set = { .map.nr_entries = 2 };
+	struct xen_memory_map get = { .nr_entries = 4 };
+	struct dom d;
+
+	world_start();
+	domu_make(&d, 1, 64);
+	get.buffer.p = (void *)LIST;
+	CHECK_EQ(MEMORY(d.v[0], XENMEM_memory_map, &get), -XEN_ENOSYS);
+	set.domid = (domid_t)d.domain->id;
+	set.map.buffer.p = (void *)LIST;
+	memset(at(dom0.domain, LIST), 0x5a, 40);
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_set_memory_map, &set), 0);
+	get.nr_entries = 4;
+	CHECK_EQ(MEMORY(d.v[0], XENMEM_memory_map, &get), 0);
+	CHECK_EQ(get.nr_entries, 2);
+	CHECK_EQ(((u8 *)at(d.domain, LIST))[39], 0x5a);
+	CHECK_EQ(((u8 *)at(d.domain, LIST))[40], 0);
+	world_stop();
+}
+
+TEST(a_saved_context_comes_back_the_same)
+{
+	struct xen_domctl op = { 0 };
+	u32 size;
+	struct dom d, e;
+	static u8 first[16384], second[16384];
+
+	world_start();
+	domu_make(&d, 1, 64);
+	domu_make(&e, 1, 64);
+	bvx_vcpu_begin_pvh(d.v[0], 0x123456, 0x7890);
+	op.u.hvmcontext.buffer.p = NULL;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_gethvmcontext, d.domain->id), 0);
+	size = op.u.hvmcontext.size;
+	CHECK(size > 2000 && size < sizeof(first));
+	op.u.hvmcontext.buffer.p = (void *)LIST;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_gethvmcontext, d.domain->id), 0);
+	memcpy(first, at(dom0.domain, LIST), size);
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_sethvmcontext, e.domain->id), 0);
+	op.u.hvmcontext.size = size;
+	memset(at(dom0.domain, LIST), 0, size);
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_gethvmcontext, e.domain->id), 0);
+	memcpy(second, at(dom0.domain, LIST), size);
+	CHECK(!memcmp(first, second, size));
+	((u8 *)at(dom0.domain, LIST))[0] = 99;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_sethvmcontext, e.domain->id), -XEN_EINVAL);
+	world_stop();
+}
+
+TEST(dirty_pages_are_logged)
+{
+	struct xen_domctl op = { 0 };
+	struct dom d;
+	u8 *bits;
+
+	world_start();
+	domu_make(&d, 1, 64);
+	op.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_CLEAN;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_shadow_op, d.domain->id), -XEN_EINVAL);
+	op.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_ENABLE_LOGDIRTY;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_shadow_op, d.domain->id), 0);
+	bv_mem_write(d.domain->vm, 0x9008, "x", 1);
+	bvx_copy_to_gpa(d.domain, 0x13000, "x", 1);
+	op.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_CLEAN;
+	op.u.shadow_op.pages = 64;
+	op.u.shadow_op.dirty_bitmap.p = (void *)LIST;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_shadow_op, d.domain->id), 0);
+	bits = at(dom0.domain, LIST);
+	CHECK_EQ(bits[1], 2);
+	CHECK_EQ(bits[2], 8);
+	CHECK_EQ(op.u.shadow_op.stats.dirty_count, 2);
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_shadow_op, d.domain->id), 0);
+	CHECK_EQ(op.u.shadow_op.stats.dirty_count, 0);
+	op.u.shadow_op.op = XEN_DOMCTL_SHADOW_OP_OFF;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_shadow_op, d.domain->id), 0);
+	world_stop();
+}
+
+TEST(weights_and_affinity_come_back_as_set)
+{
+	struct xen_domctl op = { 0 };
+	struct dom d;
+
+	world_start();
+	domu_make(&d, 2, 64);
+	op.u.scheduler_op.sched_id = XEN_SCHEDULER_CREDIT2;
+	op.u.scheduler_op.cmd = XEN_DOMCTL_SCHEDOP_putinfo;
+	op.u.scheduler_op.u.credit2.weight = 512;
+	op.u.scheduler_op.u.credit2.cap = 25;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_scheduler_op, d.domain->id), 0);
+	memset(&op.u.scheduler_op.u, 0, sizeof(op.u.scheduler_op.u));
+	op.u.scheduler_op.cmd = XEN_DOMCTL_SCHEDOP_getinfo;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_scheduler_op, d.domain->id), 0);
+	CHECK_EQ(op.u.scheduler_op.u.credit2.weight, 512);
+	CHECK_EQ(op.u.scheduler_op.u.credit2.cap, 25);
+	memset(&op.u, 0, sizeof(op.u));
+	op.u.vcpuaffinity.vcpu = 1;
+	op.u.vcpuaffinity.flags = XEN_VCPUAFFINITY_HARD;
+	op.u.vcpuaffinity.cpumap_hard.nr_bits = FAKE_CPUS;
+	op.u.vcpuaffinity.cpumap_hard.bitmap.p = (void *)LIST;
+	*(u8 *)at(dom0.domain, LIST) = 0x2;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_setvcpuaffinity, d.domain->id), 0);
+	*(u8 *)at(dom0.domain, LIST) = 0;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_getvcpuaffinity, d.domain->id), 0);
+	CHECK_EQ(*(u8 *)at(dom0.domain, LIST), 2);
+	*(u8 *)at(dom0.domain, LIST) = 0;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_setvcpuaffinity, d.domain->id), -XEN_EINVAL);
+	world_stop();
+}
