@@ -113,7 +113,8 @@ static int from_image(struct making *making, const char *name)
 		return 0;
 	if (image.firmware != BV_FIRMWARE_NONE || bv_call_option(making->call, "kernel"))
 		return 0;
-	append_named(definition->append, sizeof(definition->append), image.append, making->vm->name);
+	append_named(definition->append, sizeof(definition->append), image.append,
+		     making->vm->name);
 	if (take_file(making, &image, "vmlinuz", definition->kernel))
 		return -1;
 	return image.initrd ? take_file(making, &image, "initrd.img", definition->initrd) : 0;

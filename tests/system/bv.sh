@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# For tests of bv in the emulated PC, sourced after inside.sh by the script there: VMs at their consoles.
-# All that bv keeps is in /tmp/home.
+# For tests of bv in the emulated PC, sourced after inside.sh by the script there: VMs at their
+# consoles. All that bv keeps is in /tmp/home.
 
 export BV_HOME=/tmp/home PATH=$PATH:.
 
