@@ -554,6 +554,15 @@ void virtio_init(struct virtio_dev *dev, struct vm *vm, enum virtio_type type, c
 	}
 }
 
+static void device_destroy(void *owner)
+{
+	struct virtio_dev *dev = owner;
+
+	virtio_unplug(dev);
+	if (dev->ops->destroy)
+		dev->ops->destroy(dev->owner);
+}
+
 int virtio_plug(struct virtio_dev *dev, struct why *why)
 {
 	unsigned int i;
@@ -573,6 +582,7 @@ int virtio_plug(struct virtio_dev *dev, struct why *why)
 					  .reset = device_reset,
 					  .state = device_state,
 					  .quiesce = device_quiesce,
+					  .destroy = device_destroy,
 					  .owner = dev };
 	vm_device_add(dev->vm, &dev->device);
 	return 0;
