@@ -145,7 +145,8 @@ static void become_process(const struct bv_vm *vm, const struct bv_launch *how, 
 	if (null < 0 || out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
 	    fcntl(alive, F_SETFD, 0) || chdir("/"))
 		_exit(125);
-	execv(bv_places()->self, (char **)arguments);
+	execv("/proc/self/exe",
+	      (char **)arguments); /* this program, even if it was replaced since */
 	_exit(126);
 }
 
