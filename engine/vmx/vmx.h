@@ -9,8 +9,8 @@
  *
  * What is in the VMCS, and what beside it. Whatever the core asks for at other times than an entry
  * (events, wishes, the TSC's offset, debug registers, system-call MSRs) is kept in struct vmx_vcpu,
- * and brought to the VMCS by the next entry. Segments, tables, CR0, CR3, CR4 and SYSENTER are in the
- * VMCS only; they are pulled on demand.
+ * and brought to the VMCS by the next entry. Segments, tables, CR0, CR3, CR4 and SYSENTER are in
+ * the VMCS only; they are pulled on demand.
  */
 #ifndef BV_VMX_VMX_H
 #define BV_VMX_VMX_H

@@ -97,7 +97,7 @@ static bool has(const struct bv_mitigation_facts *facts, u64 caps)
 	return (facts->arch_caps & caps) == caps;
 }
 
-/* Only with the MSR of the microcode that came with it: without it nothing helps but EPT's order. */
+/* Only with the MSR of the microcode that came with it. */
 static bool wants_l1d(const struct bv_mitigation_facts *facts)
 {
 	return facts->intel && facts->family == 6 && facts->leaf7_edx & LEAF7_EDX_FLUSH_L1D &&

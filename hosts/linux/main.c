@@ -105,7 +105,7 @@ static void say_reasons(void)
 
 static char *mitigations = "auto";
 module_param(mitigations, charp, 0444);
-MODULE_PARM_DESC(mitigations, "against flaws of processors: auto, off, or names (docs/mitigations.md)");
+MODULE_PARM_DESC(mitigations, "auto, off, or names (docs/mitigations.md)");
 
 /* "auto" is off where the kernel is told to have none itself. */
 static int mitigate(void)

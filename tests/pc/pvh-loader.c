@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A Multiboot kernel that starts another kernel by its PVH entry: for machines whose firmware knows only GRUB. It spares an emulated
- * CPU the decompression of Linux, which takes it minutes. The first module is the kernel (an ELF file with the note XEN_ELFNOTE_PHYS32_ENTRY),
- * the module's own line its command line; the second module, if any, its initramfs.
+ * A Multiboot kernel that starts another kernel by its PVH entry: for machines whose firmware knows
+ * only GRUB. It spares an emulated CPU the decompression of Linux, which takes it minutes. The
+ * first module is the kernel (an ELF file with the note XEN_ELFNOTE_PHYS32_ENTRY), the words behind it
+ * its command line; the second module, if any, its initramfs.
  *
- * Entered by start (below) in 32-bit protected mode, paging off; the kernel is entered in the same state, EBX with the start info.
- * Built by tests/pc/bochs-disk. Sources: Multiboot specification 0.6.96; Xen's public header arch-x86/hvm/start_info.h; the ELF specification.
+ * Entered by start (below) in 32-bit protected mode, paging off; the kernel is entered in the same
+ * state, EBX with the start info. Built by tests/pc/bochs-disk. Sources: Multiboot specification
+ * 0.6.96; Xen's public header arch-x86/hvm/start_info.h; the ELF specification.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;
