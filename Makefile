@@ -13,6 +13,7 @@ FUZZ_SECONDS ?= 5
 # What the emulated PC loads: bivisor (our module), or stock (Debian's kvm_amd) to compare with.
 MODULE ?= bivisor
 DESTDIR ?=
+PREFIX ?= /usr/local
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 BUILD := build
@@ -38,7 +39,7 @@ FUZZERS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/fuzz/%)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,data demo fuzz-ioctl guests host life linux-login \
-	other-guests state)
+	memory other-guests state)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx, but for vtx-quick.
 VTX_TESTS := $(addprefix tests/system/,vtx-guests vtx-linux)
 SHORT_TESTS := $(filter-out $(LONG_TESTS) $(VTX_TESTS),$(SYSTEM_TESTS))
@@ -50,7 +51,7 @@ RUNNING = $(shell uname -r)
 MODULE_VERSIONS = $(patsubst linux-headers-%,%,$(call headers,6.1) $(call headers,6.12))
 
 .PHONY: all
-all: packages module unit fuzzers guests ## builds everything
+all: packages module unit fuzzers guests bv ## builds everything
 
 .PHONY: packages FORCE
 packages: $(BUILD)/packages ## installs the Debian packages that are missing
@@ -81,7 +82,10 @@ module-%:
 		M=$(CURDIR)/$(BUILD)/module-$* modules
 
 .PHONY: install
-install: module ## installs bivisor.ko for the kernel that runs now
+install: install-module install-bv ## installs bivisor.ko for the kernel that runs now, and bv
+
+.PHONY: install-module
+install-module: module ## installs bivisor.ko alone
 	@[ -e $(BUILD)/module-$(RUNNING)/bivisor.ko ] || \
 		{ echo "no module for the running kernel $(RUNNING)"; exit 1; }
 	install -D -m 644 $(BUILD)/module-$(RUNNING)/bivisor.ko \
@@ -213,7 +217,7 @@ CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
 SCRIPT_OBJECTS := $(filter-out %/cli/host.o,$(CLI_OBJECTS)) $(BUILD)/bv/obj/tests/cli/machine.o
 
 .PHONY: bv
-bv: packages $(BUILD)/bv/machine $(if $(CLI_SOURCES),$(BUILD)/bv/bv) ## builds the command bv
+bv: packages $(BUILD)/bv/machine $(BUILD)/bv/bv $(BUILD)/bv/bv-script ## builds the command bv
 
 $(BUILD)/bv/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
@@ -227,6 +231,15 @@ $(BUILD)/bv/bv: $(CLI_OBJECTS) $(VMM_OBJECTS)
 $(BUILD)/bv/bv-script: $(SCRIPT_OBJECTS)
 	@echo "  LD         $@"
 	$(Q)gcc -pie -o $@ $^ -ljansson
+
+.PHONY: install-bv
+install-bv: bv ## installs bv alone, with its manual pages and bash completion
+	install -D -m 755 $(BUILD)/bv/bv $(DESTDIR)$(PREFIX)/bin/bv
+	install -D -m 755 cli/make-image $(DESTDIR)$(PREFIX)/lib/bivisor/make-image
+	install -D -m 644 docs/man/bv.1 $(DESTDIR)$(PREFIX)/share/man/man1/bv.1
+	install -D -m 644 docs/man/bv-vm.5 $(DESTDIR)$(PREFIX)/share/man/man5/bv-vm.5
+	@mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(BUILD)/bv/bv completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/bv
 
 # The machine alone, described by options: for tests of the machine.
 $(BUILD)/bv/machine: $(BUILD)/bv/obj/tests/vmm/machine.o $(VMM_OBJECTS)
@@ -245,7 +258,7 @@ guests: packages ## builds the test guests
 run: module ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
 	@tests/pc/demo
 
-TESTS = tools/check-style tools/check-layers $(UNIT_TESTS) \
+TESTS = tools/check-style tools/check-layers tools/check-manuals $(UNIT_TESTS) \
 	$(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 .PHONY: test
@@ -261,11 +274,11 @@ test-unit: unit ## the unit tests
 	@tests/run $(UNIT_TESTS)
 
 .PHONY: test-system
-test-system: module guests ## the tests in the emulated PC
+test-system: module guests bv ## the tests in the emulated PC
 	@tests/run $(SHORT_TESTS)
 
 .PHONY: test-long
-test-long: module guests ## the long tests in the emulated PC
+test-long: module guests bv ## the long tests in the emulated PC
 	@tests/run $(LONG_TESTS)
 
 .PHONY: test-vtx
@@ -278,7 +291,7 @@ bench: all ## instructions per operation, beside stock KVM's
 
 .PHONY: lint
 lint: packages ## layout, scripts, licence lines, include rules
-	@tests/run tools/check-style tools/check-layers
+	@tests/run tools/check-style tools/check-layers tools/check-manuals
 
 .PHONY: clean
 clean: ## removes what was built; what was fetched stays in the cache

@@ -102,7 +102,7 @@ int bv_cmd_console(struct bv_call *call, struct bv_error *error)
 	return status;
 }
 
-/* --- log --------------------------------------------------------------------------------------- */
+/* --- log ------------------------------------------------------------------------------------- */
 
 /* Prints from the place on; the new place, or -1. */
 static off_t print_from(int fd, off_t from)
@@ -118,7 +118,8 @@ static off_t print_from(int fd, off_t from)
 	return fflush(stdout) ? -1 : from;
 }
 
-/* Until the VM ends: the file is looked at whenever it changes, and now and then for the VM's end. */
+/* Until the VM ends: the file is looked at whenever it changes, and now and then for the VM's
+ * end. */
 static int follow(const struct bv_vm *vm, const char *path, int fd, off_t from,
 		  struct bv_error *error)
 {

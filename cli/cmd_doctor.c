@@ -90,8 +90,9 @@ static void check_permission(struct finding *finding, const struct bv_host *host
 		    "As root: adduser YOU kvm; then log in anew.");
 }
 
-/* A device on which ordinary guests do not run answers all questions well, and a tiny guest may run on it: where
- * the processor lacks what it takes, there is nothing to be learnt from trying. */
+/* A device on which ordinary guests do not run answers all questions well, and a tiny guest may
+ * run on it: where the processor lacks what it takes, there is nothing to be learnt from
+ * trying. */
 static void check_guest(struct finding *finding, const struct bv_host *host)
 {
 	struct vmm_host probe;

@@ -90,7 +90,7 @@ static int for_each(struct bv_call *call, const char *state,
 	return status;
 }
 
-/* --- start ------------------------------------------------------------------------------------- */
+/* --- start ----------------------------------------------------------------------------------- */
 
 static int start_one(struct bv_call *call, const char *name, struct bv_error *error)
 {
@@ -121,7 +121,7 @@ int bv_cmd_start(struct bv_call *call, struct bv_error *error)
 	return bv_cmd_console(call, error);
 }
 
-/* --- ends -------------------------------------------------------------------------------------- */
+/* --- ends ------------------------------------------------------------------------------------ */
 
 /* The last resort: its process does not even answer. */
 static int kill_process(struct running *running, struct bv_error *error)
@@ -255,7 +255,7 @@ int bv_cmd_kill(struct bv_call *call, struct bv_error *error)
 	return for_each(call, "stopped", kill_one, error);
 }
 
-/* --- reboot, pause, resume --------------------------------------------------------------------- */
+/* --- reboot, pause, resume ------------------------------------------------------------------- */
 
 static int do_one(const char *name, const char *what, struct bv_error *error)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The client's side of a VM's control socket; see control.h. The VM is not trusted: its lines are bounded, its
- * answers are checked, and it cannot keep us waiting for ever. */
+/* The client's side of a VM's control socket; see control.h. The VM is not trusted: its lines
+ * are bounded, its answers are checked, and it cannot keep us waiting for ever. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>

@@ -51,7 +51,7 @@ static int absolute(struct making *making, const char *option, const char *path,
 	return status;
 }
 
-/* --- the source -------------------------------------------------------------------------------- */
+/* --- the source ------------------------------------------------------------------------------ */
 
 /* Without a wish: UEFI where it is installed. */
 static void choose_firmware(struct making *making, const char *disk, bool qcow2)
@@ -166,7 +166,7 @@ static int from_source(struct making *making, const struct bv_source *source)
 	}
 }
 
-/* --- the options ------------------------------------------------------------------------------- */
+/* --- the options ----------------------------------------------------------------------------- */
 
 static int take_kernel(struct making *making)
 {

@@ -69,7 +69,7 @@ void bv_history_trim(const struct bv_vm *vm)
 		rename(path.text, bv_path("%s.1", path.text).text);
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static void take_string(const json_t *event, const char *name, char *out, size_t size)
 {
@@ -183,7 +183,7 @@ int bv_history_read(const struct bv_vm *vm, struct bv_history *history, struct b
 	return 0;
 }
 
-/* --- the ending in words ----------------------------------------------------------------------- */
+/* --- the ending in words --------------------------------------------------------------------- */
 
 static const struct {
 	const char *kind, *text, *advice;
@@ -233,6 +233,7 @@ void bv_history_ending(const struct bv_history *history, struct bv_ending *endin
 	}
 	ending->kind = history->kind;
 	snprintf(ending->advice, sizeof(ending->advice), "%s", history->hint);
+	snprintf(ending->text, sizeof(ending->text), "It ended, but its history does not say how.");
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(kinds[i].kind, history->kind))
 			continue;

@@ -34,9 +34,10 @@ int bv_host_check(bool force, struct bv_error *error)
 			       BV_HOST_OTHERWISE);
 }
 
-/* --- before the start -------------------------------------------------------------------------- */
+/* --- before the start ------------------------------------------------------------------------ */
 
-/* A file of the definition that must be there; what the VM's process would say is later and of less help. */
+/* A file of the definition that must be there; what the VM's process would say is later and of
+ * less help. */
 static int check_file(const struct bv_vm *vm, const char *key, const char *file, int mode,
 		      struct bv_error *error)
 {
@@ -115,7 +116,7 @@ static int note_launch(const struct bv_vm *vm, const struct bv_launch *how, stru
 			      error);
 }
 
-/* --- the process ------------------------------------------------------------------------------- */
+/* --- the process ----------------------------------------------------------------------------- */
 
 /* In the child: it has its own session, no input, and a log for what it says. */
 static void become_process(const struct bv_vm *vm, const struct bv_launch *how, int alive)
@@ -243,7 +244,8 @@ static int start_process(const struct bv_vm *vm, const struct bv_launch *how, in
 	return status;
 }
 
-/* The VM's lock to live. A process that has said its last word is waited for; one that runs on is not. */
+/* The VM's lock to live. A process that has said its last word is waited for; one that runs on
+ * is not. */
 static int take_life(const struct bv_vm *vm, struct bv_error *error)
 {
 	struct bv_history history;
@@ -284,7 +286,7 @@ int bv_launch(struct bv_vm *vm, const struct bv_launch *how, struct bv_error *er
 	return -1;
 }
 
-/* --- its end ----------------------------------------------------------------------------------- */
+/* --- its end --------------------------------------------------------------------------------- */
 
 int bv_process_handle(const struct bv_control *control)
 {

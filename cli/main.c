@@ -264,7 +264,8 @@ static const struct bv_command *find_command(const char *name, struct bv_error *
 /* Those that need no place to keep anything: they work also where none can be made. */
 static bool needs_places(const struct bv_command *command)
 {
-	return command->run != bv_cmd_help && command->run != bv_cmd_version;
+	return command->run != bv_cmd_help && command->run != bv_cmd_version &&
+	       command->run != bv_cmd_completion;
 }
 
 static int run_command(struct bv_call *call, const struct bv_command *command, int argc,

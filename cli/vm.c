@@ -52,7 +52,7 @@ bool bv_vm_is_alive(const struct bv_vm *vm)
 	return bv_lock_is_taken(bv_vm_file(vm, "alive").text);
 }
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static int compare_names(const void *one, const void *other)
 {
@@ -153,7 +153,7 @@ const char *bv_name_close(const char *name, char **names, unsigned int count)
 	return found;
 }
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------------------------- */
 
 static int fail_unknown(const char *name, struct bv_error *error)
 {
@@ -201,8 +201,8 @@ static int vm_read(struct bv_vm *vm, struct bv_error *error)
 	return 0;
 }
 
-/* What a killed process has left goes with the first who looks. Under the lock that a start takes first, so that
- * a new process's sockets are safe. */
+/* What a killed process has left goes with the first who looks. Under the lock that a start
+ * takes first, so that a new process's sockets are safe. */
 static void tidy(const struct bv_vm *vm)
 {
 	struct bv_error ignored;
@@ -260,7 +260,7 @@ void bv_vm_sweep(const struct bv_vm *vm)
 	rmdir(vm->run.text);
 }
 
-/* --- making and deleting ----------------------------------------------------------------------- */
+/* --- making and deleting --------------------------------------------------------------------- */
 
 int bv_store_lock(struct bv_error *error)
 {
@@ -280,8 +280,8 @@ static int fail_exists(const struct bv_vm *vm, struct bv_error *error)
 			       vm->name, vm->name);
 }
 
-/* A directory without a definition is what is left where somebody deleted a definition by hand: it may hold the
- * only copy of a disk. */
+/* A directory without a definition is what is left where somebody deleted a definition by hand:
+ * it may hold the only copy of a disk. */
 static int check_free(const struct bv_vm *vm, struct bv_error *error)
 {
 	if (bv_vm_exists(vm->name))

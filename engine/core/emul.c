@@ -968,6 +968,7 @@ enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa)
 static enum bv_exit_next emulator_finish(struct bv_vcpu *vcpu)
 {
 	struct bv_io_entry *entry = bv_ioreplay_pending(&vcpu->replay);
+	enum bv_exit_next next;
 
 	if (entry && (entry->kind == BV_IO_PORT_READ || entry->kind == BV_IO_PORT_WRITE))
 		bv_ioreplay_answer(&vcpu->replay,
@@ -976,7 +977,12 @@ static enum bv_exit_next emulator_finish(struct bv_vcpu *vcpu)
 		bv_ioreplay_answer(&vcpu->replay,
 				   entry->kind == BV_IO_MMIO_READ ? vcpu->run->mmio.data : NULL);
 	vcpu->exit.bytes_count = 0;
-	return bv_emulate(vcpu, vcpu->one_gpa);
+	/* Where something waits, a string instruction that is all device accesses must not go on. */
+	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) || vcpu->run->immediate_exit)
+		vcpu->emul.repeat_max = 1;
+	next = bv_emulate(vcpu, vcpu->one_gpa);
+	vcpu->emul.repeat_max = 0;
+	return next;
 }
 
 enum bv_exit_next bv_wait_finish(struct bv_vcpu *vcpu)

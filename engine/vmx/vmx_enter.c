@@ -10,6 +10,13 @@
 #include "x86/native.h"
 
 /*
+ * Linux's objtool wants ENDBR at code whose address is taken, since indirect calls might go there.
+ * This note tells it that none does; it is in no other program's image.
+ */
+#define NOT_CALLED(label) \
+	".pushsection .discard.noendbr\n\t.quad " label "\n\t.popsection\n\t"
+
+/*
  * A failed entry goes on at the instruction behind; an exit comes to HOST_RIP, which is the same
  * place, the landing: flags tell which it was (30.2), since an exit clears them. The general
  * registers are cleared on the way back, so that no guest value is left for the host to speculate
@@ -55,6 +62,7 @@
 			".quad " landing "\n\t"                                                \
 			".popsection\n"                                                        \
 			".globl " landing "\n" landing ":\n\t"                                 \
+			NOT_CALLED(landing)                                                    \
 			"push %%rax\n\t"                                                       \
 			"mov 16(%%rsp), %%rax\n\t"                                             \
 			"popq %c[rax](%%rax)\n\t"                                              \

@@ -863,7 +863,8 @@ static u32 bits_count(const u64 *bitmap, u64 words)
 	u32 count = 0;
 
 	for (u64 i = 0; i < words; i++)
-		count += (u32)__builtin_popcountll(bitmap[i]);
+		for (u64 left = bitmap[i]; left; left &= left - 1)
+			count++;
 	return count;
 }
 

@@ -138,6 +138,13 @@ static void exit_mmio(struct bvx_vcpu *vcpu)
 		__builtin_memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
 }
 
+/* A level interrupt of an I/O APIC that the engine does not have: the machine's. */
+static void exit_eoi(struct bvx_vcpu *vcpu)
+{
+	if (vcpu->domain->hardware)
+		bvx_host_dom0_eoi(vcpu->run.vector);
+}
+
 static void exit_hypercall(struct bvx_vcpu *vcpu)
 {
 	bvx_hypercall_slow(vcpu);
@@ -173,7 +180,7 @@ static void exit_dead(struct bvx_vcpu *vcpu)
 static void (*const exits[])(struct bvx_vcpu *) = {
 	[BV_RUN_INTERRUPTED] = NULL,	     [BV_RUN_IO] = exit_io,
 	[BV_RUN_MMIO] = exit_mmio,	     [BV_RUN_HALTED] = exit_halted,
-	[BV_RUN_SHUTDOWN] = exit_shutdown,   [BV_RUN_EOI] = NULL,
+	[BV_RUN_SHUTDOWN] = exit_shutdown,   [BV_RUN_EOI] = exit_eoi,
 	[BV_RUN_HYPERCALL] = exit_hypercall, [BV_RUN_ENTRY_FAILED] = exit_failed,
 	[BV_RUN_INTERNAL] = exit_internal,   [BV_RUN_DEAD] = exit_dead,
 };

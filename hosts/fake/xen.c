@@ -437,6 +437,11 @@ int bvx_host_pci_msix(struct bvx_pci pci, bool prepare)
 	return pci.segment ? -BV_ENODEV : 0;
 }
 
+void bvx_host_dom0_eoi(u8 vector)
+{
+	(void)vector;
+}
+
 u32 bvx_host_gsis(void)
 {
 	return 24;

@@ -211,10 +211,12 @@ static bool table_hidden(const char *signature)
 static void checksum(void *table, u32 bytes, u8 *sum)
 {
 	const u8 *at = table;
+	u8 total = 0;
 
 	*sum = 0;
 	for (u32 i = 0; i < bytes; i++)
-		*sum -= at[i];
+		total += at[i];
+	*sum = -total;
 }
 
 static u8 *madt_put(u8 *at, const void *entry, u8 bytes)

@@ -148,6 +148,39 @@ void bv_host_each_cpu(void (*fn)(void *arg), void *arg)
 	irq_restore(flags);
 }
 
+void bv_host_cpu_call(unsigned int cpu, void (*fn)(void *arg), void *arg)
+{
+	u64 flags;
+
+	if (cpu != this_cpu()->index) {
+		metal_call_cpus(online_mask() & BV_BIT(cpu), fn, arg);
+		return;
+	}
+	flags = irq_save();
+	fn(arg);
+	irq_restore(flags);
+}
+
+/* Threads leave their CPU only where they sleep or enter the guest. */
+void bv_host_pin(void)
+{
+}
+
+void bv_host_unpin(void)
+{
+}
+
+/* Threads come to a CPU with the scheduler's lock held. */
+bool bv_host_calls_at_load(void)
+{
+	return false;
+}
+
+void bv_host_cr4_change(u64 set, u64 clear)
+{
+	write_cr4((read_cr4() | set) & ~clear);
+}
+
 unsigned int bv_host_cpu(void)
 {
 	return this_cpu()->index;

@@ -62,16 +62,28 @@ struct table_pointer {
 	u64 base;
 } __attribute__((__packed__));
 
-void cpu_tables_init(struct metal_cpu *cpu)
+static void tables_load(struct metal_cpu *cpu)
 {
 	struct table_pointer gdt_pointer = { sizeof(cpu->gdt) - 1, (u64)cpu->gdt };
 	struct table_pointer idt_pointer = { sizeof(idt) - 1, (u64)idt };
 
+	__asm__ volatile("lgdt %0" : : "m"(gdt_pointer));
+	__asm__ volatile("lidt %0" : : "m"(idt_pointer));
+}
+
+/* GS is no segment of anybody's here, and nothing lies behind the TSS. */
+void bv_host_segments_restore(u16 gs)
+{
+	(void)gs;
+	tables_load(this_cpu());
+}
+
+void cpu_tables_init(struct metal_cpu *cpu)
+{
 	if (!idt[0].kind)
 		idt_fill();
 	tss_fill(cpu);
-	__asm__ volatile("lgdt %0" : : "m"(gdt_pointer));
-	__asm__ volatile("lidt %0" : : "m"(idt_pointer));
+	tables_load(cpu);
 	__asm__ volatile("mov %0, %%ds; mov %0, %%es; mov %0, %%ss; mov %1, %%fs; mov %1, %%gs"
 			 :
 			 : "r"(SEL_DATA), "r"(0));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Definitions are anyone's: any bytes must be read or refused without harm; what was read must write and read back
- * as the same; a change of one key must change that one; a name that passes must be fit for a path.
+ * Definitions are anyone's: any bytes must be read or refused without harm; what was read must
+ * write and read back as the same; a change of one key must change that one; a name that passes
+ * must be fit for a path.
  */
 #include <stdint.h>
 #include <stdlib.h>

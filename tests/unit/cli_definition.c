@@ -206,17 +206,19 @@ static void check_text(char *got, const char *want)
 
 TEST(a_change_leaves_the_rest_of_the_text_alone)
 {
-	check_text(bv_text_set(commented, "cpus", "4", &e),
-		   "# mine\ncpus = 4\nkernel = k # really\n\n# the disk\n[disk]\nfile = a\n\n[net]\n");
+	check_text(
+		bv_text_set(commented, "cpus", "4", &e),
+		"# mine\ncpus = 4\nkernel = k # really\n\n# the disk\n[disk]\nfile = a\n\n[net]\n");
 	check_text(bv_text_set(commented, "memory", "1G", &e),
 		   "# mine\ncpus = 1\nkernel = k # really\nmemory = 1G\n\n# the disk\n[disk]\n"
 		   "file = a\n\n[net]\n");
 	check_text(bv_text_set(commented, "disk0.cache", "none", &e),
 		   "# mine\ncpus = 1\nkernel = k # really\n\n# the disk\n[disk]\nfile = a\n"
 		   "cache = none\n\n[net]\n");
-	check_text(bv_text_set(commented, "net0.restricted", "yes", &e),
-		   "# mine\ncpus = 1\nkernel = k # really\n\n# the disk\n[disk]\nfile = a\n\n[net]\n"
-		   "restricted = yes\n");
+	check_text(
+		bv_text_set(commented, "net0.restricted", "yes", &e),
+		"# mine\ncpus = 1\nkernel = k # really\n\n# the disk\n[disk]\nfile = a\n\n[net]\n"
+		"restricted = yes\n");
 	check_text(bv_text_set(commented, "cpus", "", &e),
 		   "# mine\nkernel = k # really\n\n# the disk\n[disk]\nfile = a\n\n[net]\n");
 	check_text(bv_text_remove(commented, "disk0", &e),
@@ -231,8 +233,17 @@ TEST(names_are_fit_for_paths)
 {
 	static const char *const good[] = { "a", "debian-12.x_y", "0",
 					    "abcdefghijabcdefghijabcdefghijabcdefghij" };
-	static const char *const ill[] = { "",	".",  "..", "-a", "a/b", "../x", "a b", "\xc3\xa4",
-					   "a\n", "_a", "abcdefghijabcdefghijabcdefghijabcdefghijk" };
+	static const char *const ill[] = { "",
+					   ".",
+					   "..",
+					   "-a",
+					   "a/b",
+					   "../x",
+					   "a b",
+					   "\xc3\xa4",
+					   "a\n",
+					   "_a",
+					   "abcdefghijabcdefghijabcdefghijabcdefghijk" };
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
 		CHECK_EQ(bv_name_check(good[i], "a VM", &e), 0);
@@ -245,10 +256,18 @@ TEST(sizes_are_read_and_written)
 	static const struct {
 		const char *text;
 		uint64_t bytes;
-	} sizes[] = { { "1K", 1024 },	   { "512M", 512ull << 20 }, { "2GiB", 2ull << 30 },
-		      { "2gb", 0 },	   { "1.5G", 1536ull << 20 }, { "0.25T", 256ull << 30 },
-		      { "1", 0 },	   { "M", 0 },		     { "1 G", 0 },
-		      { "-1G", 0 },	   { "16777216T", 0 },	     { "1.G", 1ull << 30 } };
+	} sizes[] = { { "1K", 1024 },
+		      { "512M", 512ull << 20 },
+		      { "2GiB", 2ull << 30 },
+		      { "2gb", 0 },
+		      { "1.5G", 1536ull << 20 },
+		      { "0.25T", 256ull << 30 },
+		      { "1", 0 },
+		      { "M", 0 },
+		      { "1 G", 0 },
+		      { "-1G", 0 },
+		      { "16777216T", 0 },
+		      { "1.G", 1ull << 30 } };
 	char text[24];
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {

@@ -609,3 +609,49 @@ TEST(the_guests_own_trap_flag_survives_a_step_of_ours)
 	CHECK(cpu->gprs.rflags & BV_RFLAGS_TF);
 	machine_stop(&m);
 }
+
+/* ---- strings to devices of user space ---- */
+
+TEST(what_waits_comes_between_two_repetitions_to_a_device)
+{
+	struct bv_exit fault = { .kind = BV_EXIT_NESTED_FAULT };
+
+	start();
+	code("\xf3\xaa", 2); /* rep stosb */
+	interrupts_on();
+	bv_vcpu_touch(cpu, BV_ST_SEG(BV_SEG_ES));
+	cpu->state.seg[BV_SEG_ES].base = 0x20000;
+	cpu->gprs.gpr[BV_RCX] = 100;
+	fault.fault.gpa = 0x20000;
+	fault.fault.write = true;
+	CHECK_EQ(go(&fault), BV_RUN_MMIO);
+	CHECK_EQ(run.mmio.gpa, 0x20000);
+	/* Nothing waits: the next repetition follows at once. */
+	CHECK_EQ(once(), BV_RUN_MMIO);
+	CHECK_EQ(run.mmio.gpa, 0x20001);
+	CHECK_EQ(fake_hw(cpu)->entries, 1);
+	message(0x40);
+	CHECK_EQ(once(), BV_RUN_INTERRUPTED);
+	CHECK_EQ(fake_last_delivered(cpu), 0x40);
+	CHECK_EQ(cpu->gprs.gpr[BV_RCX], 98);
+	CHECK_EQ(cpu->gprs.rip, 0x7000);
+	machine_stop(&m);
+}
+
+TEST(user_space_that_wants_out_gets_out_of_a_string)
+{
+	struct bv_exit fault = { .kind = BV_EXIT_NESTED_FAULT };
+
+	start();
+	code("\xf3\xaa", 2);
+	bv_vcpu_touch(cpu, BV_ST_SEG(BV_SEG_ES));
+	cpu->state.seg[BV_SEG_ES].base = 0x20000;
+	cpu->gprs.gpr[BV_RCX] = 100;
+	fault.fault.gpa = 0x20000;
+	fault.fault.write = true;
+	CHECK_EQ(go(&fault), BV_RUN_MMIO);
+	run.immediate_exit = true;
+	CHECK_EQ(once(), BV_RUN_INTERRUPTED);
+	CHECK_EQ(cpu->gprs.gpr[BV_RCX], 99);
+	machine_stop(&m);
+}

@@ -437,12 +437,16 @@ TEST(a_port_read_is_completed_by_the_next_run)
 	vmm_close(&vmm);
 }
 
-TEST(a_triple_fault_is_a_shutdown)
+TEST(a_triple_fault_is_a_shutdown_that_says_where)
 {
+	struct kvm_regs regs = { .rip = 0x1234, .rflags = 2 };
+
 	vmm_open(&vmm, VMM_VCPU);
+	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_SET_REGS, &regs), 0);
 	guest_exit(BV_EXIT_TRIPLE_FAULT, 0);
 	CHECK_EQ(run(), 0);
 	CHECK_EQ(vmm.run->exit_reason, KVM_EXIT_SHUTDOWN);
+	CHECK(strstr(last_reason(vmm.vm), "triple fault at f000:0x1234"));
 	vmm_close(&vmm);
 }
 
