@@ -455,6 +455,32 @@ TEST(an_nmi_behind_an_exception_makes_the_next_entry_end_at_once)
 	machine_stop(&m);
 }
 
+/* Hardware that keeps NMIs out until IRET, and exits as soon as one can be taken. */
+TEST(with_nmi_windows_the_hardware_says_when)
+{
+	struct bv_vendor vendor = fake_vendor;
+
+	vendor.nmi_windows = true;
+	start();
+	bv_vendor = &vendor;
+	bv_vcpu_nmi(cpu);
+	once();
+	CHECK_EQ(deliveries(), 1);
+	CHECK(!fake_hw(cpu)->wishes.nmi_window);
+	bv_vcpu_nmi(cpu);
+	once();
+	CHECK_EQ(deliveries(), 1);
+	CHECK(fake_hw(cpu)->wishes.nmi_window);
+	CHECK(!(cpu->gprs.rflags & BV_RFLAGS_TF));
+	cpu->events.nmi.masked = false; /* as a vendor does after the guest's IRET */
+	once();
+	CHECK_EQ(deliveries(), 2);
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_NMI);
+	CHECK(!fake_hw(cpu)->wishes.nmi_window);
+	machine_stop(&m);
+	fake_vendor_use();
+}
+
 TEST(an_nmi_waits_for_the_end_of_a_shadow_by_a_step)
 {
 	start();
