@@ -13,6 +13,7 @@ FUZZ_SECONDS ?= 5
 # What the emulated PC loads: bivisor (our module), or stock (Debian's kvm_amd) to compare with.
 MODULE ?= bivisor
 DESTDIR ?=
+PREFIX ?= /usr/local
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 BUILD := build
@@ -32,14 +33,20 @@ FUZZ_FLAGS := $(UNIT_FLAGS) -Wno-gnu-variable-sized-type-not-at-end -fsanitize=f
 find_c = $(sort $(shell find $(wildcard $(1)) -name '*.c' 2>/dev/null))
 USER_SOURCES := $(filter-out $(USER_SKIP),$(call find_c,engine fronts hosts/fake))
 UNIT_SOURCES := $(filter-out tests/unit/test.c,$(wildcard tests/unit/*.c))
-FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
+VMM_FUZZ_SOURCES := $(wildcard tests/fuzz/vmm_*.c)
+FUZZ_SOURCES := $(filter-out $(VMM_FUZZ_SOURCES),$(wildcard tests/fuzz/*.c))
 UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZERS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+VMM_TESTS := $(patsubst tests/vmm/%.c,$(BUILD)/vmm/%,$(wildcard tests/vmm/unit_*.c))
+VMM_FUZZERS := $(VMM_FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/vmm-fuzz/%)
+ALL_FUZZERS := $(FUZZERS) $(VMM_FUZZERS)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
-LONG_TESTS := $(addprefix tests/system/,data demo fuzz-ioctl guests host life linux-login \
-	other-guests state)
-SHORT_TESTS := $(filter-out $(LONG_TESTS),$(SYSTEM_TESTS))
+LONG_TESTS := $(addprefix tests/system/,bv-debian bv-life bv-many data demo fuzz-ioctl guests host \
+	life linux-login memory other-guests state)
+# On VT-x, which Bochs emulates, and that takes long: make test-vtx, but for vtx-quick.
+VTX_TESTS := $(addprefix tests/system/,vtx-guests vtx-linux)
+SHORT_TESTS := $(filter-out $(LONG_TESTS) $(VTX_TESTS),$(SYSTEM_TESTS))
 
 # The newest Debian headers of each kernel line that we build for, whatever kernel runs here.
 headers = $(lastword $(shell cd /usr/src && ls -d linux-headers-$(1).*-amd64 2>/dev/null | \
@@ -48,7 +55,7 @@ RUNNING = $(shell uname -r)
 MODULE_VERSIONS = $(patsubst linux-headers-%,%,$(call headers,6.1) $(call headers,6.12))
 
 .PHONY: all
-all: packages module unit fuzzers guests ## builds everything
+all: packages module unit fuzzers guests bv ## builds everything
 
 .PHONY: packages FORCE
 packages: $(BUILD)/packages ## installs the Debian packages that are missing
@@ -79,7 +86,10 @@ module-%:
 		M=$(CURDIR)/$(BUILD)/module-$* modules
 
 .PHONY: install
-install: module ## installs bivisor.ko for the kernel that runs now
+install: install-module install-bv ## installs bivisor.ko for the kernel that runs now, and bv
+
+.PHONY: install-module
+install-module: module ## installs bivisor.ko alone
 	@[ -e $(BUILD)/module-$(RUNNING)/bivisor.ko ] || \
 		{ echo "no module for the running kernel $(RUNNING)"; exit 1; }
 	install -D -m 644 $(BUILD)/module-$(RUNNING)/bivisor.ko \
@@ -145,7 +155,7 @@ $(METAL)/bivisor: $(METAL)/bivisor-syms hosts/metal/image.S hosts/metal/layout.h
 # --- unit tests: engine, fronts and hosts/fake in user space -----------------------------------
 
 .PHONY: unit
-unit: packages $(UNIT_TESTS) ## builds the unit tests
+unit: packages $(UNIT_TESTS) $(VMM_TESTS) ## builds the unit tests
 
 $(BUILD)/unit/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
@@ -173,7 +183,7 @@ $(UNIT_TESTS): $(BUILD)/unit/%: $(BUILD)/unit/obj/tests/unit/%.o \
 # --- fuzzers -----------------------------------------------------------------------------------
 
 .PHONY: fuzzers
-fuzzers: packages $(FUZZERS) ## builds the fuzzers
+fuzzers: packages $(ALL_FUZZERS) ## builds the fuzzers
 
 $(BUILD)/fuzz/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
@@ -195,15 +205,15 @@ $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libb
 
 .PHONY: fuzz
 fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
-	@tests/run $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
+	@tests/run $(ALL_FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 # --- bv: the command line (cli/) with the machine (vmm/) ----------------------------------------
 
-BV_FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong -I. \
-	-MMD -MP $(WARN)
+BV_FLAGS := -std=gnu11 -D_GNU_SOURCE -O2 -g -fno-strict-aliasing -fPIE -fstack-protector-strong \
+	-I. -MMD -MP $(WARN)
 BV_LIBS := -luring -lslirp -lseccomp -lzstd -ljansson -lpthread
 VMM_SOURCES := $(call find_c,vmm)
-CLI_SOURCES := $(call find_c,cli)
+CLI_SOURCES := $(if $(wildcard cli),$(call find_c,cli))
 VMM_OBJECTS := $(VMM_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
 CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
 
@@ -211,7 +221,8 @@ CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
 SCRIPT_OBJECTS := $(filter-out %/cli/host.o,$(CLI_OBJECTS)) $(BUILD)/bv/obj/tests/cli/machine.o
 
 .PHONY: bv
-bv: packages $(BUILD)/bv/machine $(if $(CLI_SOURCES),$(BUILD)/bv/bv) ## builds the command bv
+bv: packages $(BUILD)/bv/machine $(BUILD)/bv/ask $(BUILD)/bv/bv \
+		$(BUILD)/bv/bv-script ## builds the command bv
 
 $(BUILD)/bv/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
@@ -226,10 +237,46 @@ $(BUILD)/bv/bv-script: $(SCRIPT_OBJECTS)
 	@echo "  LD         $@"
 	$(Q)gcc -pie -o $@ $^ -ljansson
 
+.PHONY: install-bv
+install-bv: bv ## installs bv alone, with its manual pages and bash completion
+	install -D -m 755 $(BUILD)/bv/bv $(DESTDIR)$(PREFIX)/bin/bv
+	install -D -m 755 cli/make-image $(DESTDIR)$(PREFIX)/lib/bivisor/make-image
+	install -D -m 644 docs/man/bv.1 $(DESTDIR)$(PREFIX)/share/man/man1/bv.1
+	install -D -m 644 docs/man/bv-vm.5 $(DESTDIR)$(PREFIX)/share/man/man5/bv-vm.5
+	@mkdir -p $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	$(BUILD)/bv/bv completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/bv
+
 # The machine alone, described by options: for tests of the machine.
 $(BUILD)/bv/machine: $(BUILD)/bv/obj/tests/vmm/machine.o $(VMM_OBJECTS)
 	@echo "  LD         $@"
 	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
+
+$(BUILD)/bv/ask: $(BUILD)/bv/obj/tests/vmm/ask.o
+	$(Q)gcc -pie -o $@ $^
+
+# The machine on a hypervisor that only takes notes, for unit tests and fuzzers.
+VMM_FLAGS := -D_GNU_SOURCE
+FAKE_SOURCES := $(filter-out vmm/hv_kvm%,$(VMM_SOURCES)) tests/vmm/fake.c
+
+$(BUILD)/vmm/obj/%.o: %.c Makefile | $(BUILD)/packages
+	@mkdir -p $(@D)
+	@echo "  CC [unit]  $<"
+	$(Q)gcc $(UNIT_FLAGS) $(VMM_FLAGS) -c -o $@ $<
+
+$(VMM_TESTS): $(BUILD)/vmm/%: $(BUILD)/vmm/obj/tests/vmm/%.o $(BUILD)/unit/obj/tests/unit/test.o \
+		$(FAKE_SOURCES:%.c=$(BUILD)/vmm/obj/%.o)
+	@echo "  LD         $@"
+	$(Q)gcc $(UNIT_FLAGS) -o $@ $^ $(BV_LIBS)
+
+$(BUILD)/vmm-fuzz/obj/%.o: %.c Makefile | $(BUILD)/packages
+	@mkdir -p $(@D)
+	@echo "  CC [fuzz]  $<"
+	$(Q)clang $(FUZZ_FLAGS) $(VMM_FLAGS) -Wno-address-of-packed-member -Wno-missing-field-initializers -c -o $@ $<
+
+$(VMM_FUZZERS): $(BUILD)/vmm-fuzz/%: $(BUILD)/vmm-fuzz/obj/tests/fuzz/%.o \
+		$(FAKE_SOURCES:%.c=$(BUILD)/vmm-fuzz/obj/%.o)
+	@echo "  LD         $@"
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(BV_LIBS)
 
 # --- guests ------------------------------------------------------------------------------------
 
@@ -243,7 +290,7 @@ guests: packages ## builds the test guests
 run: module ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
 	@tests/pc/demo
 
-TESTS = tools/check-style tools/check-layers $(UNIT_TESTS) \
+TESTS = tools/check-style tools/check-layers tools/check-manuals $(UNIT_TESTS) \
 	$(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 .PHONY: test
@@ -256,15 +303,19 @@ test-quick: unit fuzzers ## the tests that need no emulated PC
 
 .PHONY: test-unit
 test-unit: unit ## the unit tests
-	@tests/run $(UNIT_TESTS)
+	@tests/run $(UNIT_TESTS) $(VMM_TESTS)
 
 .PHONY: test-system
-test-system: module guests ## the tests in the emulated PC
+test-system: module guests bv ## the tests in the emulated PC
 	@tests/run $(SHORT_TESTS)
 
 .PHONY: test-long
-test-long: module guests ## the long tests in the emulated PC
+test-long: module guests bv ## the long tests in the emulated PC
 	@tests/run $(LONG_TESTS)
+
+.PHONY: test-vtx
+test-vtx: module guests ## the tests on VT-x, under Bochs
+	@tests/run $(VTX_TESTS)
 
 .PHONY: bench
 bench: all ## instructions per operation, beside stock KVM's
@@ -272,7 +323,7 @@ bench: all ## instructions per operation, beside stock KVM's
 
 .PHONY: lint
 lint: packages ## layout, scripts, licence lines, include rules
-	@tests/run tools/check-style tools/check-layers
+	@tests/run tools/check-style tools/check-layers tools/check-manuals
 
 .PHONY: clean
 clean: ## removes what was built; what was fetched stays in the cache

@@ -102,7 +102,7 @@ int bv_cmd_console(struct bv_call *call, struct bv_error *error)
 	return status;
 }
 
-/* --- log --------------------------------------------------------------------------------------- */
+/* --- log ------------------------------------------------------------------------------------- */
 
 /* Prints from the place on; the new place, or -1. */
 static off_t print_from(int fd, off_t from)
@@ -118,7 +118,8 @@ static off_t print_from(int fd, off_t from)
 	return fflush(stdout) ? -1 : from;
 }
 
-/* Until the VM ends: the file is looked at whenever it changes, and now and then for the VM's end. */
+/* Until the VM ends: the file is looked at whenever it changes, and now and then for the VM's
+ * end. */
 static int follow(const struct bv_vm *vm, const char *path, int fd, off_t from,
 		  struct bv_error *error)
 {
@@ -154,7 +155,7 @@ static off_t last_lines(int fd, long lines)
 		if (pread(fd, data, want, at - want) != (ssize_t)want)
 			return 0;
 		for (size_t i = want; i-- > 0;)
-			if (data[i] == '\n' && at - (off_t)(want - i) != end - 1 && !lines--)
+			if (data[i] == '\n' && at - (off_t)(want - i) != end - 1 && !--lines)
 				return at - (want - i) + 1;
 		at -= want;
 		if (end - at > (64 << 20))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A session at a VM's console, for console and run: says how to leave, and at the VM's end why it ended. */
+/* A session at a VM's console, for console and run: says how to leave, and at the VM's end why
+ * it ended. */
 #ifndef CLI_CMD_CONSOLE_H
 #define CLI_CMD_CONSOLE_H
 

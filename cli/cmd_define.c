@@ -11,7 +11,7 @@
 #include "cli/launch.h"
 #include "cli/out.h"
 
-/* --- create ------------------------------------------------------------------------------------ */
+/* --- create ---------------------------------------------------------------------------------- */
 
 static int create(struct bv_call *call, struct bv_vm *vm, struct bv_error *error)
 {
@@ -44,7 +44,7 @@ int bv_cmd_create(struct bv_call *call, struct bv_error *error)
 			    0;
 }
 
-/* --- set --------------------------------------------------------------------------------------- */
+/* --- set ------------------------------------------------------------------------------------- */
 
 /* Changes the definition and, step by step, its text. */
 struct change {
@@ -188,7 +188,7 @@ int bv_cmd_set(struct bv_call *call, struct bv_error *error)
 	return status;
 }
 
-/* --- copy -------------------------------------------------------------------------------------- */
+/* --- copy ------------------------------------------------------------------------------------ */
 
 /* Disks in the VM's directory are copied; others, which both would write to, are refused. */
 static int copy_disk(struct bv_call *call, const struct bv_vm *from, const struct bv_vm *to,
@@ -297,7 +297,7 @@ int bv_cmd_copy(struct bv_call *call, struct bv_error *error)
 	return status;
 }
 
-/* --- delete ------------------------------------------------------------------------------------ */
+/* --- delete ---------------------------------------------------------------------------------- */
 
 static int confirm(const struct bv_vm *vm, struct bv_error *error)
 {

@@ -90,20 +90,18 @@ static void check_permission(struct finding *finding, const struct bv_host *host
 		    "As root: adduser YOU kvm; then log in anew.");
 }
 
-/* A device on which ordinary guests do not run answers all questions well; a tiny guest, and the processor, tell. */
+/* A device on which ordinary guests do not run answers all questions well, and a tiny guest may
+ * run on it: where the processor lacks what it takes, there is nothing to be learnt from
+ * trying. */
 static void check_guest(struct finding *finding, const struct bv_host *host)
 {
 	struct vmm_host probe;
 
 	finding->what = "a guest";
-	if (!vmm_host_probe(&probe))
+	if (host->trouble)
+		ill(finding, BAD, host->why, host->advice);
+	else if (!vmm_host_probe(&probe))
 		ill(finding, BAD, probe.why, probe.hint);
-	else if (host->trouble)
-		ill(finding, BAD,
-		    "a tiny guest runs, but the processor has neither svm nor vmx: "
-		    "on such a /dev/kvm operating systems hang soon after their "
-		    "loader",
-		    "Use a machine with virtualization switched on; 'bv run --force' tries.");
 	else
 		good(finding, "a tiny guest runs; up to %u CPUs a VM%s", probe.cpus_max,
 		     probe.bivisor ? ", on Bivisor's module" : "");

@@ -10,7 +10,8 @@
 #include "cli/launch.h"
 #include "cli/out.h"
 
-/* The VM's own answer to "status", or {"state": ...} where there is none. Never NULL but without memory. */
+/* The VM's own answer to "status", or {"state": ...} where there is none. Never NULL but
+ * without memory. */
 static json_t *vm_status(const struct bv_vm *vm)
 {
 	struct bv_error ignored;
@@ -30,7 +31,7 @@ static const char *text_of(const json_t *object, const char *name, const char *o
 	return json_string_value(json_object_get(object, name)) ?: otherwise;
 }
 
-/* --- list -------------------------------------------------------------------------------------- */
+/* --- list ------------------------------------------------------------------------------------ */
 
 static json_t *list_entry(const struct bv_vm *vm)
 {
@@ -110,7 +111,7 @@ int bv_cmd_list(struct bv_call *call, struct bv_error *error)
 	return 0;
 }
 
-/* --- show -------------------------------------------------------------------------------------- */
+/* --- show ------------------------------------------------------------------------------------ */
 
 static void add_key(void *context, const char *section, unsigned int place, const char *key,
 		    const char *value)
@@ -173,7 +174,7 @@ int bv_cmd_show(struct bv_call *call, struct bv_error *error)
 	return status;
 }
 
-/* --- why --------------------------------------------------------------------------------------- */
+/* --- why ------------------------------------------------------------------------------------- */
 
 /* In what state it is, in a sentence. */
 static void why_running(const struct bv_vm *vm, const struct bv_history *history, char *text,

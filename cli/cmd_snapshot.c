@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Commands snapshot and restore. A snapshot is a directory below the VM's: the definition, its disks, and of a VM
- * that ran `state`, written by its process: memory, devices, CPUs. The disks are copied while the VM is paused.
+ * Commands snapshot and restore. A snapshot is a directory below the VM's: the definition, its
+ * disks, and of a VM that ran `state`, written by its process: memory, devices, CPUs. The disks
+ * are copied while the VM is paused.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,8 +34,8 @@ static int fail_unknown(const struct bv_vm *vm, const char *snapshot, struct bv_
 	return bv_error_advise(error, "'bv snapshot %s --list' shows those it has.", vm->name);
 }
 
-/* Every file of the VM that the guest writes to, in turn; NULL behind the last one. What is not in the VM's
- * directory is not the VM's alone. */
+/* Every file of the VM that the guest writes to, in turn; NULL behind the last one. What is not
+ * in the VM's directory is not the VM's alone. */
 static int own_files(const struct bv_vm *vm, const char *files[BV_DISKS + 2],
 		     struct bv_error *error)
 {
@@ -79,7 +80,7 @@ static int copy_files(const struct bv_call *call, const char *const *files, cons
 	return status;
 }
 
-/* --- taking ------------------------------------------------------------------------------------ */
+/* --- taking ---------------------------------------------------------------------------------- */
 
 /* A snapshot that is being taken. */
 struct taking {
@@ -132,7 +133,8 @@ static int take_paused(struct taking *taking, struct bv_control *control, struct
 			  taking->directory.text, error);
 }
 
-/* Whatever came of it, the VM goes on as it was, or ends if that was wanted and the snapshot is there. */
+/* Whatever came of it, the VM goes on as it was, or ends if that was wanted and the snapshot is
+ * there. */
 static int take_alive(struct taking *taking, struct bv_error *error)
 {
 	struct bv_control *control = calloc(1, sizeof(*control));
@@ -165,7 +167,7 @@ static int take_alive(struct taking *taking, struct bv_error *error)
 static int write_info(struct taking *taking, bool alive, struct bv_error *error)
 {
 	const char *note = bv_call_option(taking->call, "note");
-	json_t *info = json_pack("{s:f, s:b, s:s}", "taken", (double)time(NULL), "running", alive,
+	json_t *info = json_pack("{s:f, s:b, s:s}", "taken", bv_wall_clock(), "running", alive,
 				 "note", note ?: "");
 	char *text = info ? json_dumps(info, JSON_INDENT(2)) : NULL;
 	int status = -1;
@@ -246,7 +248,7 @@ static int take_named(struct bv_call *call, struct bv_vm *vm, struct bv_error *e
 			    0;
 }
 
-/* --- listing and deleting ---------------------------------------------------------------------- */
+/* --- listing and deleting -------------------------------------------------------------------- */
 
 static json_t *snapshot_info(const struct bv_vm *vm, const char *name)
 {
@@ -339,7 +341,7 @@ int bv_cmd_snapshot(struct bv_call *call, struct bv_error *error)
 	return status;
 }
 
-/* --- restoring --------------------------------------------------------------------------------- */
+/* --- restoring ------------------------------------------------------------------------------- */
 
 /* The latest by its time. */
 static int find_latest(const struct bv_vm *vm, char name[BV_NAME_MAX + 1], struct bv_error *error)

@@ -49,7 +49,8 @@ static int add_option(struct bv_call *call, const struct bv_option *option, cons
 	return 0;
 }
 
-/* "--name", "--name=value", "--name value"; the number of arguments it takes up, -1 for none that is known. */
+/* "--name", "--name=value", "--name value"; the number of arguments it takes up, -1 for none
+ * that is known. */
 static int parse_long(struct bv_call *call, const char *argument, const char *next,
 		      struct bv_error *error)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A command of bv: what it takes, its help, and how what was typed reaches it. The table of all commands is in
- * main.c; help, completion and the check of a command line are made from it.
+ * A command of bv: what it takes, its help, and how what was typed reaches it. The table of all
+ * commands is in main.c; help, completion and the check of a command line are made from it.
  */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
@@ -67,9 +67,11 @@ extern const struct bv_command bv_commands[];
 int bv_call_parse(struct bv_call *call, const struct bv_command *command, int argc,
 		  const char **argv, struct bv_error *error);
 
-/* The value of an option, "" for one that takes none; NULL if it was not given. The last one counts. */
+/* The value of an option, "" for one that takes none; NULL if it was not given. The last one
+ * counts. */
 const char *bv_call_option(const struct bv_call *call, const char *name);
-/* For options that may be given several times: each value in turn, NULL behind the last one. *at begins at 0. */
+/* For options that may be given several times: each value in turn, NULL behind the last one.
+ * *at begins at 0. */
 const char *bv_call_each(const struct bv_call *call, const char *name, unsigned int *at);
 /* A number of seconds and the like; `otherwise` if the option was not given. */
 int bv_call_number(const struct bv_call *call, const char *name, long otherwise, long least,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What runs when a command is given: one function each, named in the table in main.c. 0, or -1 with the error. */
+/* What runs when a command is given: one function each, named in the table in main.c. 0, or -1
+ * with the error. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 

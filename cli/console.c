@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A person at a VM's console; see console.h. What the guest says goes to the terminal as it is: a guest can move
- * the cursor as any program in a terminal can. The terminal is raw meanwhile, and put back whatever ends us.
+ * A person at a VM's console; see console.h. What the guest says goes to the terminal as it is: a
+ * guest can move the cursor as any program in a terminal can. The terminal is raw meanwhile, and
+ * put back whatever ends us.
  */
 #include <errno.h>
 #include <poll.h>

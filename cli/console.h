@@ -12,8 +12,9 @@ enum bv_console_end {
 
 #define BV_CONSOLE_ESCAPE 0x1d /* Control and ] */
 
-/* Passes keys and output between this terminal (or whatever input and output are) and the console until one of
- * them ends, or the escape key is pressed. At the input's end it only listens on, unless `leave_at_end`. */
+/* Passes keys and output between this terminal (or whatever input and output are) and the
+ * console until one of them ends, or the escape key is pressed. At the input's end it only
+ * listens on, unless `leave_at_end`. */
 int bv_console_attach(const struct bv_vm *vm, int escape, bool leave_at_end,
 		      enum bv_console_end *end, struct bv_error *error);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The client's side of a VM's control socket; see control.h. The VM is not trusted: its lines are bounded, its
- * answers are checked, and it cannot keep us waiting for ever. */
+/* The client's side of a VM's control socket; see control.h. The VM is not trusted: its lines
+ * are bounded, its answers are checked, and it cannot keep us waiting for ever. */
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,6 +12,8 @@
 
 #include "cli/control.h"
 #include "cli/out.h"
+
+#define DO_WAIT_S 4 /* a list of many VMs must not wait long for one that hangs */
 
 static int fail_stopped(const struct bv_vm *vm, struct bv_error *error)
 {
@@ -216,7 +218,8 @@ json_t *bv_control_do(const struct bv_vm *vm, const char *what, struct bv_error 
 		return NULL;
 	}
 	if (!bv_control_open(control, vm, error)) {
-		answer = bv_control_ask(control, json_pack("{s:s}", "do", what), -1, 10, error);
+		answer = bv_control_ask(control, json_pack("{s:s}", "do", what), -1, DO_WAIT_S,
+					error);
 		bv_control_close(control);
 	}
 	free(control);

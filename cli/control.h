@@ -19,8 +19,9 @@ struct bv_control {
 int bv_control_open(struct bv_control *control, const struct bv_vm *vm, struct bv_error *error);
 void bv_control_close(struct bv_control *control);
 
-/* Sends a request (taken over) with a descriptor (-1: none), and waits for its answer, which is the caller's;
- * NULL with the error, also if the VM refused: then with its words. Events that come between are let go. */
+/* Sends a request (taken over) with a descriptor (-1: none), and waits for its answer, which is
+ * the caller's; NULL with the error, also if the VM refused: then with its words. Events that
+ * come between are let go. */
 json_t *bv_control_ask(struct bv_control *control, json_t *request, int fd, int wait_s,
 		       struct bv_error *error);
 

@@ -2,9 +2,10 @@
 /*
  * Definitions: reading, rules, writing; see definition.h.
  *
- * The format: lines of `key = value`; the first ones are the VM's own, those behind a line `[disk]`, `[net]` or
- * `[share]` that section's, of which there may be several, counted from 0. Lines that begin with # and empty lines
- * say nothing. A value is the rest of its line without the blanks around it; there is no quoting.
+ * The format: lines of `key = value`; the first ones are the VM's own, those behind a line
+ * `[disk]`, `[net]` or `[share]` that section's, of which there may be several, counted from 0.
+ * Lines that begin with # and empty lines say nothing. A value is the rest of its line without the
+ * blanks around it; there is no quoting.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -86,7 +87,7 @@ int bv_definition_add(struct bv_definition *definition, const char *name, unsign
 	return add_item(definition, section, place, error);
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 /* Puts the place in front of what is in the error. */
 static int parser_fail(struct parser *parser)
@@ -226,7 +227,7 @@ int bv_definition_parse(struct bv_definition *definition, const char *text, size
 	return 0;
 }
 
-/* --- rules ------------------------------------------------------------------------------------- */
+/* --- rules ----------------------------------------------------------------------------------- */
 
 static int check_boot(const struct bv_definition *definition, struct bv_error *error)
 {
@@ -362,7 +363,7 @@ int bv_name_check(const char *name, const char *what, struct bv_error *error)
 	return 0;
 }
 
-/* --- single keys ------------------------------------------------------------------------------- */
+/* --- single keys ----------------------------------------------------------------------------- */
 
 /* What a key's name on the command line stands for. */
 struct reference {
@@ -461,7 +462,7 @@ int bv_definition_set(struct bv_definition *definition, const char *key, const c
 	return key_parse(reference.key, item, key, value, error);
 }
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing --------------------------------------------------------------------------------- */
 
 static void each_key(const struct bv_definition *definition, const struct key_section *section,
 		     unsigned int place, bool defaults, bv_definition_fn *call, void *context)
@@ -579,7 +580,7 @@ char *bv_definition_format(const struct bv_definition *definition)
 	return text_done(&formatter.text);
 }
 
-/* --- changing a text --------------------------------------------------------------------------- */
+/* --- changing a text ------------------------------------------------------------------------- */
 
 /* Walks the lines of a text, knowing each one's section. */
 struct lines {

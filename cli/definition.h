@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A VM's definition: one readable file of sections and `key = value` lines, see bv-vm(5). Here it is read, checked,
- * changed and written. Which keys there are is a table (keys.c); the file may come from anyone, so the parser
- * takes any bytes. Nothing here looks at other files or at VMs.
+ * A VM's definition: one readable file of sections and `key = value` lines, see bv-vm(5). Here it
+ * is read, checked, changed and written. Which keys there are is a table (keys.c); the file may
+ * come from anyone, so the parser takes any bytes. Nothing here looks at other files or at VMs.
  */
 #ifndef CLI_DEFINITION_H
 #define CLI_DEFINITION_H
@@ -99,34 +99,37 @@ struct bv_definition {
 /* What a VM has of which nothing is said. */
 void bv_definition_init(struct bv_definition *definition);
 
-/* Reads a definition; `where` begins error messages, which name the line. The text may hold any bytes. What it
- * gives is checked as a whole, too (bv_definition_check). */
+/* Reads a definition; `where` begins error messages, which name the line. The text may hold any
+ * bytes. What it gives is checked as a whole, too (bv_definition_check). */
 int bv_definition_parse(struct bv_definition *definition, const char *text, size_t size,
 			const char *where, struct bv_error *error);
 
 /* The rules between keys: a kernel or firmware, addresses given once, and so on. */
 int bv_definition_check(const struct bv_definition *definition, struct bv_error *error);
 
-/* One key, as in the file. `key` is "cpus" or "disk0.cache", "net1.forward": the section, its place, the key. An
- * empty value puts back what stands for it by default. */
+/* One key, as in the file. `key` is "cpus" or "disk0.cache", "net1.forward": the section, its
+ * place, the key. An empty value puts back what stands for it by default. */
 int bv_definition_set(struct bv_definition *definition, const char *key, const char *value,
 		      struct bv_error *error);
-/* One section more, at the end of its kind: "disk", "net" or "share"; the keys follow by bv_definition_set. */
+/* One section more, at the end of its kind: "disk", "net" or "share"; the keys follow by
+ * bv_definition_set. */
 int bv_definition_add(struct bv_definition *definition, const char *section, unsigned int *place,
 		      struct bv_error *error);
 
-/* The definition as text, to be freed; NULL without memory. Parsing it gives the same definition. */
+/* The definition as text, to be freed; NULL without memory. Parsing it gives the same
+ * definition. */
 char *bv_definition_format(const struct bv_definition *definition);
 
-/* The text with one key of it changed, and all else, comments too, as it was: for `bv set`. To be freed. The
- * value was checked with bv_definition_set before. */
+/* The text with one key of it changed, and all else, comments too, as it was: for `bv set`. To
+ * be freed. The value was checked with bv_definition_set before. */
 char *bv_text_set(const char *text, const char *key, const char *value, struct bv_error *error);
 /* The text without a section, such as "disk1". */
 char *bv_text_remove(const char *text, const char *section, struct bv_error *error);
 /* The text with one section more at its end. */
 char *bv_text_add(const char *text, const char *section);
 
-/* Calls back with every key that has a value, as in the file: section ("vm", "disk"), place, key, value. */
+/* Calls back with every key that has a value, as in the file: section ("vm", "disk"), place,
+ * key, value. */
 typedef void bv_definition_fn(void *context, const char *section, unsigned int place,
 			      const char *key, const char *value);
 void bv_definition_each(const struct bv_definition *definition, bool defaults,

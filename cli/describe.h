@@ -7,8 +7,8 @@
 #include "cli/image.h"
 #include "cli/vm.h"
 
-/* Fills the definition and the directory of a VM that was prepared (bv_vm_prepare). `source` NULL: all comes from
- * options. Builds an image where the source is none yet. */
+/* Fills the definition and the directory of a VM that was prepared (bv_vm_prepare). `source`
+ * NULL: all comes from options. Builds an image where the source is none yet. */
 int bv_describe(const struct bv_call *call, struct bv_vm *vm, const struct bv_source *source,
 		struct bv_error *error);
 

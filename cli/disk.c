@@ -97,6 +97,16 @@ static int make_overlay(const char *from, enum bv_disk_format format, const char
 	return bv_error_set(error, BV_FAILED, "qemu-img could not make %s on top of %s", to, from);
 }
 
+/* Of a block device, all of it. */
+static uint64_t used_bytes(const char *file)
+{
+	struct stat stat_now;
+
+	if (!stat(file, &stat_now) && S_ISREG(stat_now.st_mode))
+		return bv_file_allocated(file);
+	return bv_disk_size(file, BV_DISK_RAW);
+}
+
 int bv_disk_from(const struct bv_call *call, const char *from, enum bv_disk_format format,
 		 const char *directory, struct bv_disk *disk, struct bv_error *error)
 {
@@ -109,7 +119,7 @@ int bv_disk_from(const struct bv_call *call, const char *from, enum bv_disk_form
 	disk->format = format;
 	if (try_reflink(from, to.text))
 		return 0;
-	if (bv_file_allocated(from) > COPY_MOST && bv_tool_exists("qemu-img") &&
+	if (used_bytes(from) > COPY_MOST && bv_tool_exists("qemu-img") &&
 	    bv_tool_exists("qemu-storage-daemon")) {
 		strcpy(disk->file, "disk0.qcow2");
 		disk->format = BV_DISK_QCOW2;

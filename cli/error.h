@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What went wrong, in words: what a function of cli/ hands back beside -1. The words say which argument broke
- * which rule; the advice, where there is one, what to do about it. The code is what `bv` exits with.
+ * What went wrong, in words: what a function of cli/ hands back beside -1. The words say which
+ * argument broke which rule; the advice, where there is one, what to do about it. The code is what
+ * `bv` exits with.
  */
 #ifndef CLI_ERROR_H
 #define CLI_ERROR_H
@@ -31,8 +32,8 @@ int bv_error_set(struct bv_error *error, enum bv_status status, const char *form
 	__attribute__((format(printf, 3, 4)));
 int bv_error_advise(struct bv_error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* The same for a failed system call: appends errno's words, chooses the status by it, and gives advice for the
- * errors that a user can do something about. */
+/* The same for a failed system call: appends errno's words, chooses the status by it, and gives
+ * advice for the errors that a user can do something about. */
 int bv_error_errno(struct bv_error *error, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

@@ -16,6 +16,7 @@
 #include "cli/files.h"
 
 #define COPY_CHUNK (1 << 20)
+#define COPY_BLOCK (64 << 10) /* of zeroes, left out */
 #define LOCK_PAUSE_NS 20000000
 
 struct bv_path bv_path(const char *format, ...)
@@ -242,8 +243,8 @@ int bv_dir_delete(const char *path, struct bv_error *error)
 	return 0;
 }
 
-/* Locks are on files that may be deleted (with their VM) by who held them before: a lock on a file that has no
- * name any more, or another's name, is none. */
+/* Locks are on files that may be deleted (with their VM) by who held them before: a lock on a
+ * file that has no name any more, or another's name, is none. */
 static bool lock_is_current(int fd, const char *path)
 {
 	struct stat held, named;
@@ -252,7 +253,8 @@ static bool lock_is_current(int fd, const char *path)
 	       held.st_dev == named.st_dev;
 }
 
-/* Locks are of the open file, not of the process: a child that inherits the descriptor holds it on. */
+/* Locks are of the open file, not of the process: a child that inherits the descriptor holds it
+ * on. */
 static const struct flock whole_file = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 
 /* The descriptor, -1 with errno. EAGAIN: another has it. */
@@ -321,6 +323,26 @@ uint64_t bv_file_allocated(const char *path)
 	return stat(path, &stat_now) ? 0 : (uint64_t)stat_now.st_blocks * 512;
 }
 
+static bool is_zero(const char *data, size_t size)
+{
+	return size && !data[0] && !memcmp(data, data + 1, size - 1);
+}
+
+/* Writes what is not zero: the new file is a hole to begin with. */
+static int write_sparse(int out, const char *data, size_t size, off_t at)
+{
+	while (size) {
+		size_t part = size < COPY_BLOCK ? size : COPY_BLOCK;
+
+		if (!is_zero(data, part) && pwrite(out, data, part, at) != (ssize_t)part)
+			return -1;
+		data += part;
+		size -= part;
+		at += part;
+	}
+	return 0;
+}
+
 /* The bytes [from, to) of one stretch that is no hole. */
 static int copy_stretch(int in, int out, char *buffer, off_t from, off_t to)
 {
@@ -330,11 +352,28 @@ static int copy_stretch(int in, int out, char *buffer, off_t from, off_t to)
 
 		if (got <= 0)
 			return got ? -1 : 0;
-		if (pwrite(out, buffer, got, from) != got)
+		if (write_sparse(out, buffer, got, from))
 			return -1;
 		from += got;
 	}
 	return 0;
+}
+
+/* Where the data at or behind `from` begins and ends. Block devices, and some file systems,
+ * know of no holes. */
+static bool next_stretch(int in, off_t *from, off_t *to, off_t size)
+{
+	off_t data = lseek(in, *from, SEEK_DATA);
+
+	if (data < 0 && errno == ENXIO)
+		return false; /* nothing but a hole from here on */
+	*from = data < 0 ? *from : data;
+	*to = data < 0 ? size : lseek(in, *from, SEEK_HOLE);
+	if (*to < 0)
+		*to = size;
+	if (*to - *from > 64 * COPY_CHUNK)
+		*to = *from + 64 * COPY_CHUNK; /* so that progress is seen */
+	return true;
 }
 
 static int copy_sparse(int in, int out, off_t size, bv_progress_fn *done, void *context)
@@ -343,13 +382,7 @@ static int copy_sparse(int in, int out, off_t size, bv_progress_fn *done, void *
 	off_t from = 0, to;
 	int status = 0;
 
-	while (buffer && !status && from < size) {
-		from = lseek(in, from, SEEK_DATA);
-		if (from < 0)
-			break; /* nothing but a hole from here on */
-		to = lseek(in, from, SEEK_HOLE);
-		if (to - from > 64 * COPY_CHUNK)
-			to = from + 64 * COPY_CHUNK; /* so that progress is seen */
+	while (buffer && !status && from < size && next_stretch(in, &from, &to, size)) {
 		status = copy_stretch(in, out, buffer, from, to);
 		from = to;
 		if (done)
@@ -361,13 +394,13 @@ static int copy_sparse(int in, int out, off_t size, bv_progress_fn *done, void *
 
 static int copy_content(int in, int out, bv_progress_fn *done, void *context)
 {
-	struct stat stat_now;
+	off_t size = lseek(in, 0, SEEK_END);
 
 	if (!ioctl(out, FICLONE, in))
 		return fsync(out);
-	if (fstat(in, &stat_now) || ftruncate(out, stat_now.st_size))
+	if (size < 0 || ftruncate(out, size))
 		return -1;
-	if (copy_sparse(in, out, stat_now.st_size, done, context))
+	if (copy_sparse(in, out, size, done, context))
 		return -1;
 	return fsync(out);
 }

@@ -8,6 +8,7 @@
 #include "cli/definition.h"
 #include "cli/image.h"
 #include "cli/out.h"
+#include "cli/places.h"
 #include "cli/vm.h"
 
 #ifndef BV_VERSION
@@ -135,7 +136,7 @@ int bv_cmd_version(struct bv_call *call, struct bv_error *error)
 	return 0;
 }
 
-/* --- completion -------------------------------------------------------------------------------- */
+/* --- completion ------------------------------------------------------------------------------ */
 
 /* The script only asks back: so it is always the one that fits. */
 static const char bash_script[] =
@@ -260,6 +261,8 @@ static void complete(const char *const *words, unsigned int count)
 int bv_cmd_completion(struct bv_call *call, struct bv_error *error)
 {
 	if (!strcmp(call->operands[0], "words")) {
+		if (bv_places_init(error))
+			return -1;
 		complete(call->operands + 1, call->operands_count - 1);
 		return 0;
 	}

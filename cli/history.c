@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 
 #include "cli/history.h"
 #include "cli/out.h"
@@ -15,14 +14,6 @@
 static struct bv_path history_path(const struct bv_vm *vm)
 {
 	return bv_vm_file(vm, "history");
-}
-
-static double wall_clock(void)
-{
-	struct timeval now;
-
-	gettimeofday(&now, NULL);
-	return now.tv_sec + now.tv_usec / 1e6;
 }
 
 void bv_boot_id(char id[static 40])
@@ -41,7 +32,7 @@ int bv_history_add(const struct bv_vm *vm, json_t *event, struct bv_error *error
 	char *text = NULL, *line = NULL;
 	int status = -1, size = -1;
 
-	if (event && !json_object_set_new(event, "time", json_real(wall_clock())))
+	if (event && !json_object_set_new(event, "time", json_real(bv_wall_clock())))
 		text = json_dumps(event,
 				  JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(15));
 	if (text)
@@ -78,7 +69,7 @@ void bv_history_trim(const struct bv_vm *vm)
 		rename(path.text, bv_path("%s.1", path.text).text);
 }
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading --------------------------------------------------------------------------------- */
 
 static void take_string(const json_t *event, const char *name, char *out, size_t size)
 {
@@ -192,7 +183,7 @@ int bv_history_read(const struct bv_vm *vm, struct bv_history *history, struct b
 	return 0;
 }
 
-/* --- the ending in words ----------------------------------------------------------------------- */
+/* --- the ending in words --------------------------------------------------------------------- */
 
 static const struct {
 	const char *kind, *text, *advice;
@@ -242,6 +233,7 @@ void bv_history_ending(const struct bv_history *history, struct bv_ending *endin
 	}
 	ending->kind = history->kind;
 	snprintf(ending->advice, sizeof(ending->advice), "%s", history->hint);
+	snprintf(ending->text, sizeof(ending->text), "It ended, but its history does not say how.");
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
 		if (strcmp(kinds[i].kind, history->kind))
 			continue;

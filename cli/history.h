@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What has happened to a VM: the file `history` in its directory, one JSON object a line. bv adds a line "launch"
- * before it starts the VM's process, and "refused" where it did not come to that; the process adds its events
- * (docs/control-socket.md). A launch without an end, whose process is gone, tells of a kill or of a crash.
+ * What has happened to a VM: the file `history` in its directory, one JSON object a line. bv adds
+ * a line "launch" before it starts the VM's process, and "refused" where it did not come to that;
+ * the process adds its events (docs/control-socket.md). A launch without an end, whose process is
+ * gone, tells of a kill or of a crash.
  */
 #ifndef CLI_HISTORY_H
 #define CLI_HISTORY_H
@@ -38,8 +39,8 @@ void bv_history_refused(const struct bv_vm *vm, const char *request, const struc
 /* Begins anew where the file has grown long. */
 void bv_history_trim(const struct bv_vm *vm);
 
-/* How it ended, in a sentence, and what would help. To be called where the VM is not alive. `good`: by somebody's
- * wish. */
+/* How it ended, in a sentence, and what would help. To be called where the VM is not alive.
+ * `good`: by somebody's wish. */
 struct bv_ending {
 	bool good, gone; /* gone: its process ended without a word */
 	const char *kind;

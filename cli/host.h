@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A look at this machine: what stands between it and guests. What only a guest can show is vmm_host_probe()'s;
- * here is what reading /proc and trying the device tells, at once.
+ * A look at this machine: what stands between it and guests. What only a guest can show is
+ * vmm_host_probe()'s; here is what reading /proc and trying the device tells, at once.
  */
 #ifndef CLI_HOST_H
 #define CLI_HOST_H

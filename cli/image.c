@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The store of images; see image.h. An image is made in a directory of another name and renamed when it is whole. */
+/* The store of images; see image.h. An image is made in a directory of another name and renamed
+ * when it is whole. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -104,7 +105,7 @@ json_t *bv_image_json(const struct bv_image *image)
 			 image->directory.text);
 }
 
-/* --- making ------------------------------------------------------------------------------------ */
+/* --- making ---------------------------------------------------------------------------------- */
 
 /* The directory in which it is made, and the lock that says that somebody does. */
 struct making {
@@ -166,7 +167,7 @@ static void making_end(struct making *making, bool good)
 	close(making->lock);
 }
 
-/* --- building ---------------------------------------------------------------------------------- */
+/* --- building -------------------------------------------------------------------------------- */
 
 /* make-image says on descriptor 3 how far it is: "PERCENT WORDS". */
 static void follow_progress(int fd, struct bv_progress *progress)
@@ -306,7 +307,7 @@ int bv_image_build(const struct bv_call *call, const char *name, const struct bv
 	return status;
 }
 
-/* --- importing --------------------------------------------------------------------------------- */
+/* --- importing ------------------------------------------------------------------------------- */
 
 static int import_disk(const struct bv_call *call, struct making *making, const char *name,
 		       const struct bv_source *source, struct bv_error *error)
@@ -347,7 +348,7 @@ int bv_image_import(const struct bv_call *call, const char *name, const struct b
 	return status;
 }
 
-/* --- deleting ---------------------------------------------------------------------------------- */
+/* --- deleting -------------------------------------------------------------------------------- */
 
 /* An overlay is of no use without the image below it. */
 static int check_unused(const char *name, struct bv_error *error)

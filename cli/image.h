@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Images: disks that VMs are made from, each a directory in the data place with `image.json`, the disk, and where
- * it is entered without firmware, `vmlinuz` and `initrd.img`. Images are never written to once they are there.
+ * Images: disks that VMs are made from, each a directory in the data place with `image.json`, the
+ * disk, and where it is entered without firmware, `vmlinuz` and `initrd.img`. Images are never
+ * written to once they are there.
  */
 #ifndef CLI_IMAGE_H
 #define CLI_IMAGE_H
@@ -62,8 +63,9 @@ char **bv_image_names(unsigned int *count);
 json_t *bv_image_json(const struct bv_image *image);
 const char *bv_firmware_word(enum bv_firmware firmware);
 
-/* Gives a new VM's directory the image's disk: shared blocks where the file system can, an overlay where a copy
- * would be large and the tools for it are there, a copy otherwise. Sets the disk's file and format. */
+/* Gives a new VM's directory the image's disk: shared blocks where the file system can, an
+ * overlay where a copy would be large and the tools for it are there, a copy otherwise. Sets
+ * the disk's file and format. */
 int bv_disk_from(const struct bv_call *call, const char *from, enum bv_disk_format format,
 		 const char *directory, struct bv_disk *disk, struct bv_error *error);
 /* Grows a disk file; it does not shrink one. */
@@ -71,7 +73,8 @@ int bv_disk_grow(const char *file, enum bv_disk_format format, uint64_t size,
 		 struct bv_error *error);
 /* The size that a guest sees; 0: not known. */
 uint64_t bv_disk_size(const char *file, enum bv_disk_format format);
-/* Runs a program, its output to the log file (NULL: thrown away). Its status; -1: could not be run. */
+/* Runs a program, its output to the log file (NULL: thrown away). Its status; -1: could not be
+ * run. */
 int bv_tool_run(const char *const *arguments, const char *log);
 bool bv_tool_exists(const char *name);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The keys of a definition: the table, and how each kind of value is read and written. docs/man/bv-vm.5 describes
- * the same keys for people; a unit test compares the two.
+ * The keys of a definition: the table, and how each kind of value is read and written.
+ * docs/man/bv-vm.5 describes the same keys for people; a unit test compares the two.
  */
 #include <arpa/inet.h>
 #include <ctype.h>

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Starting a VM's process; see launch.h. */
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -34,9 +36,10 @@ int bv_host_check(bool force, struct bv_error *error)
 			       BV_HOST_OTHERWISE);
 }
 
-/* --- before the start -------------------------------------------------------------------------- */
+/* --- before the start ------------------------------------------------------------------------ */
 
-/* A file of the definition that must be there; what the VM's process would say is later and of less help. */
+/* A file of the definition that must be there; what the VM's process would say is later and of
+ * less help. */
 static int check_file(const struct bv_vm *vm, const char *key, const char *file, int mode,
 		      struct bv_error *error)
 {
@@ -115,7 +118,7 @@ static int note_launch(const struct bv_vm *vm, const struct bv_launch *how, stru
 			      error);
 }
 
-/* --- the process ------------------------------------------------------------------------------- */
+/* --- the process ----------------------------------------------------------------------------- */
 
 /* In the child: it has its own session, no input, and a log for what it says. */
 static void become_process(const struct bv_vm *vm, const struct bv_launch *how, int alive)
@@ -142,7 +145,8 @@ static void become_process(const struct bv_vm *vm, const struct bv_launch *how, 
 	if (null < 0 || out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
 	    fcntl(alive, F_SETFD, 0) || chdir("/"))
 		_exit(125);
-	execv(bv_places()->self, (char **)arguments);
+	execv("/proc/self/exe",
+	      (char **)arguments); /* this program, even if it was replaced since */
 	_exit(126);
 }
 
@@ -243,20 +247,31 @@ static int start_process(const struct bv_vm *vm, const struct bv_launch *how, in
 	return status;
 }
 
-static int launch(struct bv_vm *vm, const struct bv_launch *how, struct bv_error *error)
+/* The VM's lock to live. A process that has said its last word is waited for; one that runs on
+ * is not. */
+static int take_life(const struct bv_vm *vm, struct bv_error *error)
 {
+	struct bv_history history;
 	char words[128];
-	int alive;
+	int alive, wait = ALIVE_WAIT_S;
 
 	snprintf(words, sizeof(words), "VM '%s' runs already", vm->name);
-	if (bv_vm_is_alive(vm))
-		bv_error_set(error, BV_STATE, "%s", words);
-	alive = bv_lock_take(bv_vm_file(vm, "alive").text, ALIVE_WAIT_S, words, error);
-	if (alive < 0) {
-		if (error->status == BV_BUSY)
-			error->status = BV_STATE;
+	if (bv_history_read(vm, &history, error))
 		return -1;
-	}
+	if (history.started && !history.ended)
+		wait = 0;
+	alive = bv_lock_take(bv_vm_file(vm, "alive").text, wait, words, error);
+	if (alive < 0 && error->status == BV_BUSY)
+		error->status = BV_STATE;
+	return alive;
+}
+
+static int launch(struct bv_vm *vm, const struct bv_launch *how, struct bv_error *error)
+{
+	int alive = take_life(vm, error);
+
+	if (alive < 0)
+		return -1;
 	if (bv_host_check(how->force, error) || check_firmware(vm, error) ||
 	    check_files(vm, error) || prepare_files(vm, error) || note_launch(vm, how, error)) {
 		close(alive);
@@ -274,11 +289,56 @@ int bv_launch(struct bv_vm *vm, const struct bv_launch *how, struct bv_error *er
 	return -1;
 }
 
-/* --- its end ----------------------------------------------------------------------------------- */
+/* --- its end --------------------------------------------------------------------------------- */
 
 int bv_process_handle(const struct bv_control *control)
 {
 	return control->pid > 0 ? pidfd_open(control->pid, 0) : -1;
+}
+
+/* Whether the process has the file open. */
+static bool has_open(const char *process, const struct stat *file)
+{
+	struct bv_path path = bv_path("/proc/%s/fd", process);
+	DIR *list = opendir(path.text);
+	struct dirent *entry;
+	struct stat found;
+	bool has = false;
+
+	while (list && !has && (entry = readdir(list)))
+		has = !stat(bv_path("%s/%s", path.text, entry->d_name).text, &found) &&
+		      found.st_dev == file->st_dev && found.st_ino == file->st_ino;
+	if (list)
+		closedir(list);
+	return has;
+}
+
+/* Whose lock it is cannot be asked; but only the VM's process keeps the file open. It is looked
+ * at again once we have a handle: then the number cannot have become another's. */
+int bv_process_find(const struct bv_vm *vm)
+{
+	DIR *list = opendir("/proc");
+	struct dirent *entry;
+	struct stat file;
+	int handle = -1;
+
+	if (stat(bv_vm_file(vm, "alive").text, &file)) {
+		if (list)
+			closedir(list);
+		return -1;
+	}
+	while (list && handle < 0 && (entry = readdir(list))) {
+		if (!isdigit((unsigned char)entry->d_name[0]) || !has_open(entry->d_name, &file))
+			continue;
+		handle = pidfd_open(atoi(entry->d_name), 0);
+		if (handle >= 0 && !has_open(entry->d_name, &file)) {
+			close(handle);
+			handle = -1;
+		}
+	}
+	if (list)
+		closedir(list);
+	return handle;
 }
 
 bool bv_process_wait(int handle, double seconds)

@@ -108,7 +108,7 @@ const char *bv_plain(const char *text, char *out, size_t size)
 	return out;
 }
 
-/* --- tables ------------------------------------------------------------------------------------ */
+/* --- tables ---------------------------------------------------------------------------------- */
 
 #define CELL 80
 
@@ -177,13 +177,21 @@ void bv_table_free(struct bv_table *table)
 	free(table);
 }
 
-/* --- progress ---------------------------------------------------------------------------------- */
+/* --- progress -------------------------------------------------------------------------------- */
 
 double bv_now(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+double bv_wall_clock(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 

@@ -10,7 +10,8 @@
 
 #include "cli/command.h"
 
-/* A line to the user about what happens, not on the output but beside it; not with --quiet or --json. */
+/* A line to the user about what happens, not on the output but beside it; not with --quiet or
+ * --json. */
 void bv_say(const struct bv_call *call, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The error on the standard error, and with --json as an object on the output. */
@@ -26,7 +27,8 @@ const char *bv_human_time(double seconds, char text[static 24]);
 /* "5 minutes ago", or the date if that is long ago */
 const char *bv_human_ago(time_t when, char text[static 48]);
 
-/* A table whose columns are as wide as they must be. Cells are copied; a row is added by its cells in order. */
+/* A table whose columns are as wide as they must be. Cells are copied; a row is added by its
+ * cells in order. */
 struct bv_table;
 struct bv_table *bv_table_new(const char *const *heads, unsigned int columns);
 void bv_table_cell(struct bv_table *table, const char *format, ...)
@@ -37,7 +39,8 @@ void bv_table_free(struct bv_table *table);
 /* Text from a guest or a file, safe to show on a terminal: control characters become dots. */
 const char *bv_plain(const char *text, char *out, size_t size);
 
-/* A bar on the terminal for what takes long; nothing where the standard error is none, or with --quiet. */
+/* A bar on the terminal for what takes long; nothing where the standard error is none, or with
+ * --quiet. */
 struct bv_progress {
 	const char *what;
 	bool shown, wanted;
@@ -53,5 +56,6 @@ void bv_progress_end(struct bv_progress *progress);
 void bv_progress_bytes(void *context, uint64_t done, uint64_t total);
 
 double bv_now(void); /* seconds, of a clock that never jumps */
+double bv_wall_clock(void); /* seconds since 1970 */
 
 #endif

@@ -11,8 +11,8 @@
 #include "cli/definition.h"
 #include "cli/places.h"
 
-/* A socket's path must fit in 107 bytes: what is left for the directory when the longest VM's name and
- * "/control" are behind it. */
+/* A socket's path must fit in 107 bytes: what is left for the directory when the longest VM's
+ * name and "/control" are behind it. */
 #define RUN_MOST (107 - BV_NAME_MAX - 10)
 
 static struct bv_places places;
@@ -44,7 +44,8 @@ static void xdg_place(char *out, const char *variable, const char *otherwise)
 		snprintf(out, sizeof(places.data), "%s/%s/bivisor", home_directory(), otherwise);
 }
 
-/* Without a session there is no XDG_RUNTIME_DIR; /tmp is everyone's, so what is there must be ours alone. */
+/* Without a session there is no XDG_RUNTIME_DIR; /tmp is everyone's, so what is there must be
+ * ours alone. */
 static void user_run_place(void)
 {
 	const char *value = getenv("XDG_RUNTIME_DIR");
@@ -74,16 +75,16 @@ static void choose_places(void)
 	}
 }
 
-/* As installed: ../lib/bivisor beside the program; in the source tree: cli/, two above the built one. */
+/* As installed: ../lib/bivisor beside the program; in the source tree: cli/, two above the
+ * built one. */
 static void find_support(void)
 {
 	static const char *const around[] = { "../lib/bivisor", "../../cli" };
 	const char *named = getenv("BV_SUPPORT");
-	char directory[sizeof(places.self)];
-	ssize_t size = readlink("/proc/self/exe", places.self, sizeof(places.self) - 1);
+	char directory[1024];
+	ssize_t size = readlink("/proc/self/exe", directory, sizeof(directory) - 1);
 
-	places.self[size > 0 ? size : 0] = 0;
-	snprintf(directory, sizeof(directory), "%s", places.self);
+	directory[size > 0 ? size : 0] = 0;
 	*(strrchr(directory, '/') ?: directory) = 0;
 	for (size_t i = 0; i < 2 && !named; i++) {
 		struct bv_path path = bv_path("%s/%s/make-image", directory, around[i]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Where bv keeps things: a user's in the XDG directories, root's in /etc, /var/lib and /run; all in one directory
- * where BV_HOME names it. The layout below them is in bv(1), FILES.
+ * Where bv keeps things: a user's in the XDG directories, root's in /etc, /var/lib and /run; all
+ * in one directory where BV_HOME names it. The layout below them is in bv(1), FILES.
  */
 #ifndef CLI_PLACES_H
 #define CLI_PLACES_H
@@ -14,7 +14,6 @@ struct bv_places {
 	char data[2048]; /* vms/NAME/, images/NAME/ */
 	char run[2048]; /* NAME/: sockets */
 	char support[2048]; /* programs of bv that are no commands: make-image */
-	char self[2048]; /* bv itself */
 };
 
 /* Finds the places and makes those that are not there. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A VM's own process: reads the definition, makes of it what the machine takes (vmm/vmm.h), and is the machine
- * until it ends. Its input is nothing, its output the file `bv.log`; who started it reads the history.
+ * A VM's own process: reads the definition, makes of it what the machine takes (vmm/vmm.h), and is
+ * the machine until it ends. Its input is nothing, its output the file `bv.log`; who started it
+ * reads the history.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -11,8 +11,8 @@
 #include "cli/image.h"
 #include "cli/places.h"
 
-/* Bytes at a place by which a kind of file is known. Compressed files are taken for tar files: a disk image
- * that is compressed must be unpacked first, and the maker of the image says so. */
+/* Bytes at a place by which a kind of file is known. Compressed files are taken for tar files:
+ * a disk image that is compressed must be unpacked first, and the maker of the image says so. */
 static const struct {
 	enum bv_source_kind kind;
 	unsigned int offset, size;

@@ -52,7 +52,7 @@ bool bv_vm_is_alive(const struct bv_vm *vm)
 	return bv_lock_is_taken(bv_vm_file(vm, "alive").text);
 }
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 
 static int compare_names(const void *one, const void *other)
 {
@@ -153,7 +153,7 @@ const char *bv_name_close(const char *name, char **names, unsigned int count)
 	return found;
 }
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening --------------------------------------------------------------------------------- */
 
 static int fail_unknown(const char *name, struct bv_error *error)
 {
@@ -172,13 +172,19 @@ static int fail_unknown(const char *name, struct bv_error *error)
 	return -1;
 }
 
+/* Not in the VM's directory, which may go while somebody waits for the lock. */
+static struct bv_path lock_path(const struct bv_vm *vm)
+{
+	return bv_path("%s/vms/.%s.lock", bv_places()->data, vm->name);
+}
+
 static int vm_lock(struct bv_vm *vm, struct bv_error *error)
 {
 	char words[128];
 
 	snprintf(words, sizeof(words), "another bv command has been working on VM '%s' for %d s",
 		 vm->name, LOCK_WAIT_S);
-	vm->lock = bv_lock_take(bv_vm_file(vm, "lock").text, LOCK_WAIT_S, words, error);
+	vm->lock = bv_lock_take(lock_path(vm).text, LOCK_WAIT_S, words, error);
 	return vm->lock < 0 ? -1 : 0;
 }
 
@@ -195,8 +201,8 @@ static int vm_read(struct bv_vm *vm, struct bv_error *error)
 	return 0;
 }
 
-/* What a killed process has left goes with the first who looks. Under the lock that a start takes first, so that
- * a new process's sockets are safe. */
+/* What a killed process has left goes with the first who looks. Under the lock that a start
+ * takes first, so that a new process's sockets are safe. */
 static void tidy(const struct bv_vm *vm)
 {
 	struct bv_error ignored;
@@ -223,9 +229,9 @@ int bv_vm_open(struct bv_vm *vm, const char *name, enum bv_vm_how how, struct bv
 	bv_vm_name(vm, name);
 	if (!bv_vm_exists(name))
 		return fail_unknown(name, error);
-	if (bv_dir_make(vm->data.text, error))
-		return -1;
 	if ((change && vm_lock(vm, error)) || vm_read(vm, error))
+		return -1;
+	if (change && bv_dir_make(vm->data.text, error))
 		return -1;
 	tidy(vm);
 	if (vm->broken && !lenient) {
@@ -239,6 +245,8 @@ void bv_vm_close(struct bv_vm *vm)
 {
 	free(vm->text);
 	vm->text = NULL;
+	if (vm->lock >= 0 && !bv_vm_exists(vm->name))
+		unlink(lock_path(vm).text);
 	if (vm->lock >= 0)
 		close(vm->lock);
 	vm->lock = -1;
@@ -252,7 +260,7 @@ void bv_vm_sweep(const struct bv_vm *vm)
 	rmdir(vm->run.text);
 }
 
-/* --- making and deleting ----------------------------------------------------------------------- */
+/* --- making and deleting --------------------------------------------------------------------- */
 
 int bv_store_lock(struct bv_error *error)
 {
@@ -272,8 +280,8 @@ static int fail_exists(const struct bv_vm *vm, struct bv_error *error)
 			       vm->name, vm->name);
 }
 
-/* A directory without a definition is what is left where somebody deleted a definition by hand: it may hold the
- * only copy of a disk. */
+/* A directory without a definition is what is left where somebody deleted a definition by hand:
+ * it may hold the only copy of a disk. */
 static int check_free(const struct bv_vm *vm, struct bv_error *error)
 {
 	if (bv_vm_exists(vm->name))
@@ -285,10 +293,9 @@ static int check_free(const struct bv_vm *vm, struct bv_error *error)
 	return bv_error_advise(error, "Look what it holds; then move or delete it by hand.");
 }
 
-/* While it is being filled the lock in it is held; one that nobody holds is what a killed command has left. */
 int bv_vm_prepare(struct bv_vm *vm, const char *name, struct bv_error *error)
 {
-	int store;
+	char words[128];
 
 	memset(vm, 0, sizeof(*vm));
 	vm->lock = -1;
@@ -297,16 +304,15 @@ int bv_vm_prepare(struct bv_vm *vm, const char *name, struct bv_error *error)
 	bv_vm_name(vm, name);
 	if (check_free(vm, error))
 		return -1;
-	store = bv_store_lock(error);
-	if (store < 0)
+	snprintf(words, sizeof(words), "another bv command is making VM '%s'", name);
+	vm->lock = bv_lock_take(lock_path(vm).text, 0, words, error);
+	if (vm->lock < 0)
 		return -1;
 	vm->data = making_path(vm);
-	if (bv_lock_is_taken(bv_vm_file(vm, "lock").text))
-		bv_error_set(error, BV_BUSY, "another bv command is making VM '%s'", name);
-	else if (!bv_dir_delete(vm->data.text, error) && !bv_dir_make(vm->data.text, error))
-		vm->lock = bv_lock_take(bv_vm_file(vm, "lock").text, 0, "locked", error);
-	close(store);
-	return vm->lock < 0 ? -1 : 0;
+	if (!bv_dir_delete(vm->data.text, error) && !bv_dir_make(vm->data.text, error))
+		return 0;
+	bv_vm_close(vm);
+	return -1;
 }
 
 static int commit_locked(struct bv_vm *vm, struct bv_error *error)

@@ -2,10 +2,10 @@
 /*
  * The VMs that are defined: where each one's files are, and the locks on them.
  *
- * A VM exists when its definition does. Two locks, both held by the kernel for as long as their holder lives:
- * `lock` by a command that changes the VM or its files, `alive` by the VM's own process all its life, so that
- * whether it runs needs no number of a process. Order: the store's lock (making and deleting names), a VM's lock,
- * its alive lock.
+ * A VM exists when its definition does. Two locks, both held by the kernel for as long as their
+ * holder lives: `lock` by a command that changes the VM or its files, `alive` by the VM's own
+ * process all its life, so that whether it runs needs no number of a process. Order: the store's
+ * lock (making and deleting names), a VM's lock, its alive lock.
  */
 #ifndef CLI_VM_H
 #define CLI_VM_H
@@ -49,8 +49,9 @@ bool bv_vm_is_alive(const struct bv_vm *vm);
 /* Removes what a killed process has left; to be called where it is not alive. */
 void bv_vm_sweep(const struct bv_vm *vm);
 
-/* Makes a VM, in two steps: the directory for its data under a name of its own, to be filled; then, once all is
- * there, the VM itself. bv_vm_abandon() instead of the second removes what was made. */
+/* Makes a VM, in two steps: the directory for its data under a name of its own, to be filled;
+ * then, once all is there, the VM itself. bv_vm_abandon() instead of the second removes what
+ * was made. */
 int bv_vm_prepare(struct bv_vm *vm, const char *name, struct bv_error *error);
 int bv_vm_commit(struct bv_vm *vm, struct bv_error *error);
 void bv_vm_abandon(struct bv_vm *vm);

@@ -72,8 +72,7 @@ static void memo_begin(struct bv_vcpu *vcpu, u64 page, unsigned int cpl)
 static bool walk_read(void *owner, u64 gpa, void *entry, unsigned int bytes)
 {
 	struct bv_vcpu *vcpu = owner;
-	struct bv_region *region =
-		bv_region_at(vcpu->vm, &vcpu->vm->regions, gpa, &vcpu->region_hint);
+	struct bv_region *region = bv_region_at(&vcpu->vm->regions, gpa, &vcpu->region_hint);
 	u64 host_addr;
 
 	if (bv_unlikely(!region))
@@ -322,7 +321,7 @@ static enum bv_emul_rc device_run(struct bv_vcpu *vcpu, u64 gpa, u8 *data, unsig
 /* Whether a page is memory, rather than a device's. */
 static bool is_memory(struct bv_vcpu *vcpu, u64 gpa)
 {
-	struct bv_region *region = bv_region_at(vcpu->vm, &vcpu->vm->regions, gpa, &vcpu->region_hint);
+	struct bv_region *region = bv_region_at(&vcpu->vm->regions, gpa, &vcpu->region_hint);
 	u8 byte;
 
 	if (!region || !(region->spec.flags & BV_REGION_SPARSE))
@@ -401,7 +400,10 @@ static enum bv_emul_rc emul_write(struct bv_emul *emul, u64 linear, const void *
 		return rc;
 	if (bv_likely(!span.size[1]))
 		return write_part(vcpu, span.gpa[0], (u8 *)buffer, span.size[0]);
-	/* A half that is a device's comes first: should it have to wait, the other must not have changed yet. */
+	/*
+	 * A half that is a device's comes first: should it have to wait, the other must not have
+	 * changed yet.
+	 */
 	first = is_memory(vcpu, span.gpa[0]) ? 1 : 0;
 	for (unsigned int i = 0; i < 2 && rc == BV_EMUL_DONE; i++) {
 		unsigned int half = i ^ first;
@@ -450,8 +452,10 @@ static enum bv_emul_rc emul_probe(struct bv_emul *emul, u64 linear, unsigned int
 	rc = emul_translate(emul, linear, access, &gpa);
 	if (rc != BV_EMUL_DONE)
 		return rc;
-	region = bv_region_find(vcpu->vm, BV_GFN(gpa >> BV_PAGE_SHIFT), &vcpu->region_hint);
-	*ram = region && !(access & BV_ACCESS_WRITE && region->spec.flags & BV_REGION_READONLY) && is_memory(vcpu, gpa);
+	region = bv_region_find(&vcpu->vm->regions, BV_GFN(gpa >> BV_PAGE_SHIFT),
+				&vcpu->region_hint);
+	*ram = region && !(access & BV_ACCESS_WRITE && region->spec.flags & BV_REGION_READONLY) &&
+	       is_memory(vcpu, gpa);
 	return BV_EMUL_DONE;
 }
 
@@ -910,32 +914,11 @@ enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa)
 /* ---- the quick way ---- */
 
 /*
- * Most device accesses are one plain MOV of a general register to a device of the engine. The exit
- * has told the address, and the hardware has checked segment and page: the bytes are all that is
- * missing.
+ * Most device accesses are one plain MOV of a general register. The exit has told the address, and
+ * the hardware has checked segment and page: the bytes are all that is missing.
  */
-static bool quick_access(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
+static bool quick_decode(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
 {
-	const struct bv_intc_ops *intc = vcpu->vm->intc;
-	enum bv_access_result result = BV_ACCESS_NOT_MINE;
-	u64 data = mmio->value;
-
-	if (intc)
-		result = mmio->write ? intc->mmio_write(vcpu, gpa, mmio->size, &data) :
-				       intc->mmio_read(vcpu, gpa, mmio->size, &data);
-	if (result == BV_ACCESS_NOT_MINE)
-		result = mmio->write ? bv_bus_write(vcpu, BV_BUS_MMIO, gpa, mmio->size, &data) :
-				       bv_bus_read(vcpu, BV_BUS_MMIO, gpa, mmio->size, &data);
-	if (result == BV_ACCESS_NOT_MINE)
-		return false;
-	if (!mmio->write)
-		bv_mmio_finish(mmio, vcpu->gprs.gpr, data);
-	return true;
-}
-
-static bool quick_mmio(struct bv_vcpu *vcpu, u64 gpa)
-{
-	struct bv_mmio mmio;
 	u8 bytes[BV_INSN_WINDOW];
 	unsigned int count = vcpu->exit.bytes_count;
 
@@ -944,19 +927,66 @@ static bool quick_mmio(struct bv_vcpu *vcpu, u64 gpa)
 	else
 		count = bv_code_read(vcpu, bytes, 15);
 	bv_vcpu_need(vcpu, BV_ST_CR | BV_ST_SEG(BV_SEG_CS));
-	if (bv_insn_decode_again(&vcpu->quick_insn, &vcpu->quick_key, bytes, count,
-				 code_size(vcpu)) != BV_DECODE_OK ||
-	    !bv_insn_as_mmio(&vcpu->quick_insn, vcpu->gprs.gpr, &mmio) ||
-	    (gpa & ~BV_PAGE_MASK) + mmio.size > BV_PAGE_SIZE || !quick_access(vcpu, gpa, &mmio))
-		return false;
-	vcpu->counter[BV_COUNT_MMIO]++;
+	return bv_insn_decode_again(&vcpu->quick_insn, &vcpu->quick_key, bytes, count,
+				    code_size(vcpu)) == BV_DECODE_OK &&
+	       bv_insn_as_mmio(&vcpu->quick_insn, vcpu->gprs.gpr, mmio) &&
+	       (gpa & ~BV_PAGE_MASK) + mmio->size <= BV_PAGE_SIZE;
+}
+
+static enum bv_exit_next quick_read(struct bv_vcpu *vcpu, u64 gpa, const struct bv_mmio *mmio)
+{
+	const struct bv_intc_ops *intc = vcpu->vm->intc;
+	enum bv_access_result result = BV_ACCESS_NOT_MINE;
+	u64 data = 0;
+
+	if (intc)
+		result = intc->mmio_read(vcpu, gpa, mmio->size, &data);
+	if (result == BV_ACCESS_NOT_MINE)
+		result = bv_bus_read(vcpu, BV_BUS_MMIO, gpa, mmio->size, &data);
+	if (result == BV_ACCESS_NOT_MINE) {
+		vcpu->wait.kind = BV_WAIT_MMIO_READ;
+		vcpu->wait.rip = vcpu->gprs.rip;
+		vcpu->wait.length = vcpu->quick_insn.len;
+		vcpu->wait.mmio = *mmio;
+		wait_mmio(vcpu, gpa, NULL, mmio->size, false);
+		return BV_NEXT_FRONT;
+	}
+	bv_mmio_finish(mmio, vcpu->gprs.gpr, data);
 	bv_exit_skip(vcpu, vcpu->quick_insn.len);
-	return true;
+	return BV_NEXT_GUEST;
+}
+
+/* Like an OUT, a write is over when it leaves. */
+static enum bv_exit_next quick_write(struct bv_vcpu *vcpu, u64 gpa, const struct bv_mmio *mmio)
+{
+	const struct bv_intc_ops *intc = vcpu->vm->intc;
+
+	bv_exit_skip(vcpu, vcpu->quick_insn.len);
+	if (intc && intc->mmio_write(vcpu, gpa, mmio->size, &mmio->value) != BV_ACCESS_NOT_MINE)
+		return BV_NEXT_GUEST;
+	if (bv_bus_write(vcpu, BV_BUS_MMIO, gpa, mmio->size, &mmio->value) != BV_ACCESS_NOT_MINE)
+		return BV_NEXT_GUEST;
+	wait_mmio(vcpu, gpa, &mmio->value, mmio->size, true);
+	return BV_NEXT_FRONT;
 }
 
 enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa)
 {
-	return quick_mmio(vcpu, gpa) ? BV_NEXT_GUEST : bv_emulate(vcpu, gpa);
+	struct bv_mmio mmio;
+
+	if (!quick_decode(vcpu, gpa, &mmio))
+		return bv_emulate(vcpu, gpa);
+	vcpu->counter[BV_COUNT_MMIO]++;
+	return mmio.write ? quick_write(vcpu, gpa, &mmio) : quick_read(vcpu, gpa, &mmio);
+}
+
+static void quick_read_finish(struct bv_vcpu *vcpu)
+{
+	u64 data;
+
+	__builtin_memcpy(&data, vcpu->run->mmio.data, sizeof(data));
+	bv_mmio_finish(&vcpu->wait.mmio, vcpu->gprs.gpr, data);
+	bv_exit_skip(vcpu, vcpu->wait.length);
 }
 
 /* ---- going on after user space has answered ---- */
@@ -964,6 +994,7 @@ enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa)
 static enum bv_exit_next emulator_finish(struct bv_vcpu *vcpu)
 {
 	struct bv_io_entry *entry = bv_ioreplay_pending(&vcpu->replay);
+	enum bv_exit_next next;
 
 	if (entry && (entry->kind == BV_IO_PORT_READ || entry->kind == BV_IO_PORT_WRITE))
 		bv_ioreplay_answer(&vcpu->replay,
@@ -972,7 +1003,12 @@ static enum bv_exit_next emulator_finish(struct bv_vcpu *vcpu)
 		bv_ioreplay_answer(&vcpu->replay,
 				   entry->kind == BV_IO_MMIO_READ ? vcpu->run->mmio.data : NULL);
 	vcpu->exit.bytes_count = 0;
-	return bv_emulate(vcpu, vcpu->one_gpa);
+	/* Where something waits, a string instruction that is all device accesses must not go on. */
+	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) || vcpu->run->immediate_exit)
+		vcpu->emul.repeat_max = 1;
+	next = bv_emulate(vcpu, vcpu->one_gpa);
+	vcpu->emul.repeat_max = 0;
+	return next;
 }
 
 enum bv_exit_next bv_wait_finish(struct bv_vcpu *vcpu)
@@ -984,6 +1020,9 @@ enum bv_exit_next bv_wait_finish(struct bv_vcpu *vcpu)
 	switch (kind) {
 	case BV_WAIT_PORT_IN:
 		bv_port_in_finish(vcpu);
+		break;
+	case BV_WAIT_MMIO_READ:
+		quick_read_finish(vcpu);
 		break;
 	case BV_WAIT_MSR_READ:
 	case BV_WAIT_MSR_WRITE:

@@ -12,8 +12,17 @@
  * further NMI may come. So IRET exits once an NMI was injected. At that exit the IRET is still to
  * be executed; if another NMI waits, the guest is stepped over it.
  *
- * Stepping (for NMIs and for a debugger) borrows the guest's TF flag for one entry and takes it
- * back at the exit.
+ * Stepping (for NMIs, for a debugger, over a shadow) borrows the guest's TF flag for one entry and
+ * takes it back at the exit.
+ *
+ * The shadow of STI and MOV SS is the hardware's: no interrupt window opens in it. One emulator of
+ * AMD-V forgets it at an entry, so that an interrupt would come between STI and HLT, and a guest
+ * that looked for work before would sleep. Where a window opens in a shadow, the guest is stepped
+ * over the instruction.
+ *
+ * A software interrupt (INT n) whose delivery was cut off is raised again by its instruction, which
+ * is in a shadow until then. It is injected only where that shadow is forgotten, since it cannot be
+ * stepped over: the flags that it saves would have our TF.
  */
 #include "core/vcpu.h"
 
@@ -66,6 +75,10 @@ void bv_event_raise(struct bv_vcpu *vcpu, u8 vector, bool has_error, u32 error, 
 		error = 0;
 		payload = 0;
 	}
+	/* One #DB tells of all that led to it. */
+	if (events->exception.pending && events->exception.has_payload &&
+	    events->exception.vector == BV_EXC_DB && vector == BV_EXC_DB)
+		payload |= events->exception.payload;
 	/*
 	 * Of two that do not combine, the second comes first: the first is raised again by its
 	 * instruction.
@@ -203,11 +216,11 @@ static void nmi_collect(struct bv_vcpu *vcpu)
 
 /* ---- at an entry ---- */
 
-static void exception_payload(struct bv_vcpu *vcpu)
+void bv_vcpu_exception_payload(struct bv_vcpu *vcpu)
 {
 	struct bv_events *events = &vcpu->events;
 
-	if (!events->exception.has_payload)
+	if (!events->exception.pending || !events->exception.has_payload)
 		return;
 	events->exception.has_payload = false;
 	if (events->exception.vector == BV_EXC_PF) {
@@ -216,6 +229,17 @@ static void exception_payload(struct bv_vcpu *vcpu)
 	} else if (events->exception.vector == BV_EXC_DB) {
 		bv_vcpu_touch(vcpu, BV_ST_DR);
 		vcpu->state.dr6 = (vcpu->state.dr6 & ~0xfull) | events->exception.payload;
+	}
+}
+
+/* Entering the handler of #DB clears general detect, with or without news for DR6. */
+static void exception_general_detect(struct bv_vcpu *vcpu)
+{
+	if (vcpu->events.exception.vector != BV_EXC_DB)
+		return;
+	bv_vcpu_need(vcpu, BV_ST_DR);
+	if (vcpu->state.dr7 & BV_DR7_GD) {
+		bv_vcpu_touch(vcpu, BV_ST_DR);
 		vcpu->state.dr7 &= ~BV_DR7_GD;
 	}
 }
@@ -233,18 +257,37 @@ static void exception_resume_flag(struct bv_vcpu *vcpu)
 		vcpu->gprs.rflags |= BV_RFLAGS_RF;
 }
 
+/*
+ * A software interrupt is delivered again only from where its INT n is, and if nothing comes first.
+ * Else it is forgotten: the instruction is still to be executed, and raises it again.
+ */
+static void soft_irq_check(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+
+	if (bv_likely(!events->interrupt.soft))
+		return;
+	if (!events->exception.injected && !events->nmi.injected &&
+	    vcpu->gprs.rip == vcpu->soft_rip && vcpu->soft_next_rip != vcpu->soft_rip)
+		return;
+	events->interrupt.soft = false;
+	events->interrupt.injected = false;
+}
+
 /* Gives the vendor what has to be delivered; false if nothing has. */
 static bool inject_first(struct bv_vcpu *vcpu)
 {
 	struct bv_events *events = &vcpu->events;
 
 	if (events->exception.pending && !events->exception.injected) {
-		exception_payload(vcpu);
+		bv_vcpu_exception_payload(vcpu);
+		exception_general_detect(vcpu);
 		exception_resume_flag(vcpu);
 		events->exception.pending = false;
 		events->exception.injected = true;
 		vcpu->counter[BV_COUNT_EXCEPTIONS_INJECTED]++;
 	}
+	soft_irq_check(vcpu);
 	if (events->exception.injected)
 		bv_vendor->inject(vcpu, BV_EVENT_EXCEPTION, events->exception.vector,
 				  events->exception.has_error && vcpu->state_protected,
@@ -308,7 +351,7 @@ static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 	bool irq_waits = irq_pending(vcpu) >= 0 ||
 			 (vcpu->run->irq_window_wanted && bv_event_front_irq_taken(vcpu));
 
-	wishes.irq_window = irq_waits && !vcpu->debug.block_irq;
+	wishes.irq_window = irq_waits && !vcpu->debug.block_irq && !vcpu->shadow_step;
 	wishes.nmi_window = bv_vendor->nmi_windows ? events->nmi.pending != 0 :
 						     events->nmi.masked && !vcpu->nmi_iret;
 	wishes.cr8_writes = vcpu->vm->intc ? vcpu->vm->intc->masked_by_tpr(vcpu) : true;
@@ -316,8 +359,12 @@ static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 	if (!bv_vendor->nmi_windows && events->nmi.pending && !injected &&
 	    (!events->nmi.masked || vcpu->nmi_iret))
 		step_begin(vcpu);
-	else if (vcpu->debug.single_step)
+	else if (!bv_vendor->nmi_windows && events->nmi.pending && !events->nmi.masked)
+		bv_host_vcpu_interrupt(vcpu); /* it exits once the event has been delivered */
+	else if (vcpu->debug.single_step || (vcpu->shadow_step && !injected))
 		step_begin(vcpu);
+	vcpu->shadow_step = false;
+	wishes.single_step = vcpu->stepping;
 	if (__builtin_memcmp(&wishes, &vcpu->wishes, sizeof(wishes))) {
 		vcpu->wishes = wishes;
 		bv_vendor->wish(vcpu, &wishes);
@@ -359,7 +406,13 @@ static void vectoring_keep(struct bv_vcpu *vcpu)
 	switch (exit->vectoring.kind) {
 	case BV_VECTORING_IRQ:
 		events->interrupt.injected = true;
+		events->interrupt.soft = false;
 		events->interrupt.vector = exit->vectoring.vector;
+		break;
+	case BV_VECTORING_SOFT_IRQ:
+		/* One of ours may have begun behind its instruction, which raises it again. */
+		if (events->interrupt.soft && vcpu->gprs.rip == vcpu->soft_next_rip)
+			vcpu->gprs.rip = vcpu->soft_rip;
 		break;
 	case BV_VECTORING_NMI:
 		events->nmi.injected = true;
@@ -408,6 +461,8 @@ void bv_event_exited(struct bv_vcpu *vcpu)
 	nmi_iret_passed(vcpu);
 	if (bv_unlikely(vcpu->exit.vectoring.kind))
 		vectoring_keep(vcpu);
+	if (bv_unlikely(events->interrupt.soft && !events->interrupt.injected))
+		vcpu->events.interrupt.soft = false;
 	if (bv_unlikely(events->nmi.masked || events->nmi.pending || vcpu->debug.single_step))
 		bv_vcpu_request(vcpu, BV_REQ_EVENT);
 	if (bv_unlikely(vcpu->stepping) && !step_came(vcpu)) {
@@ -437,4 +492,50 @@ void bv_event_iret(struct bv_vcpu *vcpu)
 	vcpu->nmi_iret = true;
 	vcpu->iret_rip = vcpu->gprs.rip;
 	bv_vcpu_request(vcpu, BV_REQ_EVENT);
+}
+
+void bv_event_soft_prepare(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+	unsigned int length;
+	u8 vector;
+
+	if (!events->interrupt.injected || !events->interrupt.soft)
+		return;
+	vcpu->soft_rip = vcpu->gprs.rip;
+	vcpu->soft_next_rip = vcpu->soft_rip;
+	if (bv_exit_opcode(vcpu, &length, &vector) == 0xcd && vector == events->interrupt.vector)
+		vcpu->soft_next_rip = bv_exit_rip_after(vcpu, length + 1);
+}
+
+/*
+ * Instructions that save the flags, or load them, are not stepped over: TF would be seen or lost.
+ * There the shadow ends early, as the hardware has it. No event is under way where a window opens.
+ */
+void bv_event_shadow_step(struct bv_vcpu *vcpu)
+{
+	struct bv_events *events = &vcpu->events;
+	unsigned int length;
+	u8 next;
+
+	switch (bv_exit_opcode(vcpu, &length, &next)) {
+	case 0xcd: /* INT n */
+		vcpu->soft_rip = vcpu->gprs.rip;
+		vcpu->soft_next_rip = bv_exit_rip_after(vcpu, length + 1);
+		events->interrupt.injected = true;
+		events->interrupt.soft = true;
+		events->interrupt.vector = next;
+		break;
+	case 0x9c ... 0x9d: /* PUSHF, POPF */
+	case 0xcc: /* INT3 */
+	case 0xce ... 0xcf: /* INTO, IRET */
+	case 0xf1: /* ICEBP */
+	case 0x0f05: /* SYSCALL */
+	case 0: /* none there */
+		bv_vendor->shadow_set(vcpu, 0);
+		break;
+	default:
+		vcpu->shadow_step = true;
+		break;
+	}
 }

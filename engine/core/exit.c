@@ -50,6 +50,23 @@ static unsigned int length_with_prefixes(struct bv_vcpu *vcpu, const struct opco
 	return at + opcode->count;
 }
 
+u16 bv_exit_opcode(struct bv_vcpu *vcpu, unsigned int *length, u8 *next)
+{
+	u8 bytes[17] = { 0 };
+	unsigned int count = bv_code_read(vcpu, bytes, 15), at = 0;
+	u16 opcode;
+
+	bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS));
+	while (at < count && is_prefix(bytes[at], vcpu->state.seg[BV_SEG_CS].attr & BV_SEG_L))
+		at++;
+	opcode = bytes[at++];
+	if (opcode == 0x0f)
+		opcode = opcode << 8 | bytes[at++];
+	*length = at;
+	*next = bytes[at];
+	return count ? opcode : 0;
+}
+
 /*
  * 0: the bytes are others by now, or gone: the guest changed them meanwhile, and is to execute what
  * is there.
@@ -101,17 +118,22 @@ void bv_exit_stepped(struct bv_vcpu *vcpu)
 	bv_event_raise(vcpu, BV_EXC_DB, false, 0, BV_DR6_BS);
 }
 
-void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length)
+u64 bv_exit_rip_after(struct bv_vcpu *vcpu, unsigned int length)
 {
-	u64 rip = vcpu->gprs.rip;
+	u64 rip = vcpu->gprs.rip, next = rip + length;
 
-	vcpu->gprs.rip = rip + length;
 	/* Outside of 64-bit code RIP has 32 bits. */
-	if (bv_unlikely((rip ^ vcpu->gprs.rip) >> 32)) {
+	if (bv_unlikely((rip ^ next) >> 32)) {
 		bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS));
 		if (!(vcpu->state.seg[BV_SEG_CS].attr & BV_SEG_L))
-			vcpu->gprs.rip = (u32)vcpu->gprs.rip;
+			next = (u32)next;
 	}
+	return next;
+}
+
+void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length)
+{
+	vcpu->gprs.rip = bv_exit_rip_after(vcpu, length);
 	vcpu->gprs.rflags &= ~BV_RFLAGS_RF;
 	bv_vendor->shadow_set(vcpu, 0);
 	/* A single step over an instruction that we carried out ends here. */
@@ -234,6 +256,11 @@ static enum bv_exit_next exit_undefined(struct bv_vcpu *vcpu)
 
 static enum bv_exit_next exit_irq_window(struct bv_vcpu *vcpu)
 {
+	if (bv_unlikely(bv_vendor->shadow_get(vcpu))) {
+		bv_host_rwsem_read(&vcpu->vm->mem_lock);
+		bv_event_shadow_step(vcpu);
+		bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	}
 	bv_vcpu_request(vcpu, BV_REQ_EVENT);
 	return BV_NEXT_GUEST;
 }

@@ -128,7 +128,7 @@ enum bv_exit_next bv_fault_nested(struct bv_vcpu *vcpu)
 	struct fault fault = { .gfn = BV_GFN(gpa >> BV_PAGE_SHIFT),
 			       .write = vcpu->exit.fault.write };
 
-	fault.region = bv_region_find(vcpu->vm, fault.gfn, &vcpu->region_hint);
+	fault.region = bv_region_find(&vcpu->vm->regions, fault.gfn, &vcpu->region_hint);
 	if (bv_likely(fault.region &&
 		      !(fault.write && fault.region->spec.flags & BV_REGION_READONLY)))
 		return fault_page(vcpu, &fault);

@@ -6,7 +6,7 @@ static struct bv_region *mem_region(struct bv_vm *vm, struct bv_vcpu *vcpu, u64 
 {
 	u32 none = BV_MAX_REGIONS;
 
-	return bv_region_at(vm, &vm->regions, gpa, vcpu ? &vcpu->region_hint : &none);
+	return bv_region_at(&vm->regions, gpa, vcpu ? &vcpu->region_hint : &none);
 }
 
 static size_t mem_in_page(u64 gpa, size_t bytes)

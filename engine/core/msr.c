@@ -10,8 +10,7 @@
 enum msr_flags {
 	SAVED = 1, /* part of a vCPU's state, for save and restore */
 	FEATURE = 2, /* tells what this host supports */
-	READ_ONLY = 4, /* for the guest: a write is #GP; the front may set it */
-	IGNORE_WRITE = 8, /* what the guest writes is not kept */
+	IGNORE_WRITE = 4, /* what the guest writes is not kept */
 };
 
 struct msr_row {
@@ -552,8 +551,6 @@ static enum bv_access_result msr_write_row(struct bv_vcpu *vcpu, const struct ms
 {
 	if (row->set)
 		return row->set(vcpu, value, host) ? BV_ACCESS_DONE : BV_ACCESS_FAULT;
-	if (row->flags & READ_ONLY && !host)
-		return BV_ACCESS_FAULT;
 	if (row->flags & IGNORE_WRITE && !host)
 		return BV_ACCESS_DONE;
 	if (value & ~row->allowed)

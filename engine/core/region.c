@@ -17,17 +17,11 @@ static struct bv_gfn region_end(const struct bv_region_spec *spec)
 	return BV_GFN(spec->gfn.n + spec->pages);
 }
 
-struct bv_region *bv_region_find(struct bv_vm *vm, struct bv_gfn gfn, u32 *hint)
+struct bv_region *bv_region_search(struct bv_regions *regions, struct bv_gfn gfn, u32 *hint)
 {
-	struct bv_regions *regions = &vm->regions;
 	u32 low = 0, high = regions->count;
 	struct bv_region *region;
 
-	if (bv_likely(*hint < regions->count)) {
-		region = regions->sorted[*hint];
-		if (gfn.n - region->spec.gfn.n < region->spec.pages)
-			return region;
-	}
 	while (low < high) {
 		u32 middle = (low + high) / 2;
 
@@ -84,11 +78,11 @@ void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region 
 
 void bv_mem_dirtied(struct bv_vm *vm, struct bv_gfn gfn)
 {
-	u32 none = BV_MAX_REGIONS;
+	u32 hint = 0;
 	struct bv_region *region;
 
 	bv_host_spin_lock(&vm->nest.lock);
-	region = bv_region_find(vm, gfn, &none);
+	region = bv_region_find(&vm->regions, gfn, &hint);
 	if (region)
 		bv_region_dirtied(vm, NULL, region, gfn);
 	bv_host_spin_unlock(&vm->nest.lock);

@@ -20,21 +20,24 @@ struct bv_regions {
 	u32 generation; /* counts changes: for those who remember where a region was */
 };
 
-/* The region that has gfn, or NULL. *hint speeds up the next search. */
-struct bv_region *bv_region_find(struct bv_vm *vm, struct bv_gfn gfn, u32 *hint);
+/* The region that has gfn, or NULL: by a search, which *hint remembers. */
+struct bv_region *bv_region_search(struct bv_regions *regions, struct bv_gfn gfn, u32 *hint);
 /* The same, quick where it is the region found last: most accesses are. */
-static inline struct bv_region *bv_region_at(struct bv_vm *vm, struct bv_regions *regions, u64 gpa,
-					     u32 *hint)
+static inline struct bv_region *bv_region_find(struct bv_regions *regions, struct bv_gfn gfn,
+					       u32 *hint)
 {
-	struct bv_gfn gfn = BV_GFN(gpa >> BV_PAGE_SHIFT);
-
 	if (bv_likely(*hint < regions->count)) {
 		struct bv_region *region = regions->sorted[*hint];
 
 		if (bv_likely(gfn.n - region->spec.gfn.n < region->spec.pages))
 			return region;
 	}
-	return bv_region_find(vm, gfn, hint);
+	return bv_region_search(regions, gfn, hint);
+}
+/* By the address. */
+static inline struct bv_region *bv_region_at(struct bv_regions *regions, u64 gpa, u32 *hint)
+{
+	return bv_region_find(regions, BV_GFN(gpa >> BV_PAGE_SHIFT), hint);
 }
 /* The host address of a guest page in a region. */
 static inline u64 bv_region_host_addr(const struct bv_region *region, struct bv_gfn gfn)

@@ -57,6 +57,20 @@ static void init_take(struct bv_vcpu *vcpu)
 	vcpu->mp_state = bv_vcpu_is_bsp(vcpu) ? BV_MP_RUNNABLE : BV_MP_INIT_RECEIVED;
 }
 
+/* Guests restart themselves that way, too: what they were at is all that we can tell. */
+static enum bv_exit_next triple_fault(struct bv_vcpu *vcpu)
+{
+	const struct bv_cpu_state *state = &vcpu->state;
+
+	bv_vcpu_need(vcpu, BV_ST_SEG(BV_SEG_CS) | BV_ST_TABLES | BV_ST_CR);
+	bv_refuse(&vcpu->vm->why, 0,
+		  "vCPU %u: triple fault at %x:%#llx, CR0 %#llx CR2 %#llx CR3 %#llx CR4 %#llx, "
+		  "IDT %#llx",
+		  vcpu->index, state->seg[BV_SEG_CS].sel, vcpu->gprs.rip, state->cr0, state->cr2,
+		  state->cr3, state->cr4, state->idt.base);
+	return run_return(vcpu, BV_RUN_SHUTDOWN);
+}
+
 static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
 {
 	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & 1u << BV_REQ_DEAD)
@@ -70,11 +84,16 @@ static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
 	if (bv_vcpu_take_request(vcpu, BV_REQ_SIPI))
 		sipi_take(vcpu);
 	if (bv_vcpu_take_request(vcpu, BV_REQ_TRIPLE_FAULT))
-		return run_return(vcpu, BV_RUN_SHUTDOWN);
+		return triple_fault(vcpu);
 	if (bv_vcpu_take_request(vcpu, BV_REQ_UNHALT) && vcpu->mp_state == BV_MP_HALTED)
 		vcpu->mp_state = BV_MP_RUNNABLE;
 	if (bv_vcpu_take_request(vcpu, BV_REQ_RELOAD))
 		wishes_reload(vcpu);
+	if (bv_vcpu_take_request(vcpu, BV_REQ_SOFT_IRQ)) {
+		bv_host_rwsem_read(&vcpu->vm->mem_lock);
+		bv_event_soft_prepare(vcpu);
+		bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	}
 	if (bv_vcpu_take_request(vcpu, BV_REQ_PV) && vcpu->vm->pv && vcpu->vm->pv->refresh) {
 		bv_host_rwsem_read(&vcpu->vm->mem_lock);
 		vcpu->vm->pv->refresh(vcpu);
@@ -203,9 +222,10 @@ void bv_vcpu_run(struct bv_vcpu *vcpu, struct bv_run *run)
 
 void bv_vcpu_kick(struct bv_vcpu *vcpu)
 {
-	bv_host_vcpu_wake(vcpu);
-	if (__atomic_load_n(&vcpu->guest_mode, __ATOMIC_SEQ_CST) == BV_IN_GUEST &&
-	    !bv_host_vcpu_is_current(vcpu))
+	/* From the guest it comes to look at its requests before it can sleep. */
+	if (__atomic_load_n(&vcpu->guest_mode, __ATOMIC_SEQ_CST) != BV_IN_GUEST)
+		bv_host_vcpu_wake(vcpu);
+	else if (!bv_host_vcpu_is_current(vcpu))
 		bv_host_vcpu_interrupt(vcpu);
 }
 

@@ -57,6 +57,7 @@ void bv_vcpu_reset(struct bv_vcpu *vcpu, bool init)
 	__builtin_memset(&vcpu->events, 0, sizeof(vcpu->events));
 	vcpu->dr_live = false;
 	vcpu->nmi_iret = false;
+	vcpu->shadow_step = false;
 	vcpu->front_irq = -1;
 	vcpu->wait.kind = BV_WAIT_NOTHING;
 	bv_ioreplay_reset(&vcpu->replay);
@@ -343,6 +344,7 @@ int bv_vcpu_events_set(struct bv_vcpu *vcpu, const struct bv_events *events)
 	bv_vendor->shadow_set(vcpu, events->interrupt.shadow);
 	if (events->triple_fault)
 		bv_vcpu_request(vcpu, BV_REQ_TRIPLE_FAULT);
+	bv_vcpu_request(vcpu, BV_REQ_SOFT_IRQ);
 	bv_vcpu_request(vcpu, BV_REQ_EVENT);
 	return 0;
 }

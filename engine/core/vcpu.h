@@ -37,6 +37,7 @@ enum bv_request {
 	BV_REQ_INIT, /* INIT arrived */
 	BV_REQ_SIPI,
 	BV_REQ_UNHALT, /* ends HLT without an event */
+	BV_REQ_SOFT_IRQ, /* user space restored a software interrupt: its length has to be found */
 };
 
 /*
@@ -87,10 +88,11 @@ struct bv_code_memo {
 enum bv_io_wait {
 	BV_WAIT_NOTHING,
 	BV_WAIT_PORT_IN,
+	BV_WAIT_MMIO_READ, /* by one plain move */
 	BV_WAIT_EMULATOR,
 	BV_WAIT_MSR_READ,
 	BV_WAIT_MSR_WRITE,
-	BV_WAIT_HYPERCALL
+	BV_WAIT_HYPERCALL,
 };
 
 enum bv_guest_mode {
@@ -140,6 +142,8 @@ struct bv_vcpu {
 		u64 rip; /* of the instruction: if it has changed, nobody waits any more */
 		u8 length;
 		u8 bytes;
+		u8 hits; /* breakpoints that the access met, as in DR6 */
+		struct bv_mmio mmio;
 	} wait;
 	struct bv_run *run; /* while in bv_vcpu_run */
 	struct bv_wishes wishes; /* what the vendor was told */
@@ -147,6 +151,9 @@ struct bv_vcpu {
 	bool nmi_iret; /* the NMI handler's IRET is at iret_rip, about to be executed */
 	u64 iret_rip;
 	bool stepping; /* TF is ours for the next instruction */
+	bool shadow_step; /* the instruction at RIP is in a shadow that the hardware has forgotten */
+	u64 soft_rip,
+		soft_next_rip; /* of a software interrupt that is delivered again: at it, and behind it */
 	bool state_protected; /* CR0.PE at this entry: exceptions have error codes */
 	bool step_due; /* the debugger's step is over: tell it before the next entry */
 	bool step_guest_tf; /* and the guest had it set itself */
@@ -171,6 +178,7 @@ struct bv_vcpu {
 
 struct bv_vm {
 	/* constant after creation */
+	u64 serial; /* no other VM has had it; not 0 */
 	void *host;
 	void *front;
 	void *vendor;
@@ -288,11 +296,20 @@ bool bv_event_irq_allowed(struct bv_vcpu *vcpu);
 bool bv_event_front_irq_taken(struct bv_vcpu *vcpu);
 /* The NMI handler's IRET is about to be executed. */
 void bv_event_iret(struct bv_vcpu *vcpu);
+/* A software interrupt waits to be delivered again. Under the memory lock. */
+void bv_event_soft_prepare(struct bv_vcpu *vcpu);
+/*
+ * The interrupt window opened although the instruction at RIP is in a shadow. Under the memory
+ * lock.
+ */
+void bv_event_shadow_step(struct bv_vcpu *vcpu);
 /* #DB came: true if it was for us alone. */
 bool bv_event_step_done(struct bv_vcpu *vcpu);
 
 /* exit.c */
 enum bv_exit_next bv_exit_handle(struct bv_vcpu *vcpu);
+/* RIP past an instruction of this length. */
+u64 bv_exit_rip_after(struct bv_vcpu *vcpu, unsigned int length);
 /* Moves RIP past the instruction that exited. */
 void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length);
 /*
@@ -302,6 +319,11 @@ void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length);
 void bv_exit_stepped(struct bv_vcpu *vcpu);
 /* Tells the debugger of such a step. */
 enum bv_exit_next bv_exit_step_report(struct bv_vcpu *vcpu);
+/*
+ * The opcode at RIP, two bytes for those that begin with 0F; 0: no code is there. *length: with its
+ * prefixes. Under the memory lock.
+ */
+u16 bv_exit_opcode(struct bv_vcpu *vcpu, unsigned int *length, u8 *next);
 /* The length of the RDMSR or WRMSR at RIP; 0: another instruction is there by now. */
 unsigned int bv_exit_msr_length(struct bv_vcpu *vcpu, bool write);
 /* Returns to the front because the engine is at its end; the reason goes to the ring. */

@@ -28,8 +28,8 @@ struct bv_wishes {
 	bool cr8_writes;
 	bool cr4_writes; /* the guest could set bits that its CPUID does not have */
 	bool dr_accesses;
-	bool single_step; /* #DB after one instruction, for us */
-	bool db_exits, bp_exits; /* #DB, #BP */
+	bool single_step; /* TF is ours: exceptions exit, so that no flags are saved with it */
+	bool bp_exits; /* #BP */
 	bool rdtsc;
 };
 

@@ -2,8 +2,13 @@
 /* The engine as a whole, VMs, and the list of a VM's vCPUs. */
 #include "core/vcpu.h"
 #include "lib/format.h"
+#include "x86/mitigate.h"
 
 const struct bv_vendor *bv_vendor;
+
+static struct {
+	u64 vms_made;
+} engine;
 
 /* In the order in which they are tried. */
 static const struct bv_vendor *const vendors[] = { &bv_svm_vendor, &bv_vmx_vendor };
@@ -35,6 +40,26 @@ void bv_engine_fini(void)
 	bv_vendor = NULL;
 }
 
+int bv_engine_mitigate(const char *words, bool safe_returns, char *text, size_t size)
+{
+	struct bv_mitigation_facts facts;
+	u32 set, cannot;
+
+	bv_mitigation_facts(&facts);
+	facts.safe_returns = safe_returns;
+	if (!bv_mitigations_parse(words, bv_mitigations_choose(&facts), &set))
+		return bv_refuse(bv_why_global(), BV_EINVAL,
+				 "mitigations \"%s\": auto, off, or names of docs/mitigations.md",
+				 words);
+	cannot = set & ~bv_mitigations_possible(&facts);
+	bv_mitigations_say(cannot ? cannot : set, text, size);
+	if (cannot)
+		return bv_refuse(bv_why_global(), BV_EINVAL, "mitigations: this CPU cannot: %s",
+				 text);
+	bv_mitigations_set(set);
+	return 0;
+}
+
 int bv_engine_cpu_enable(void)
 {
 	return bv_vendor->cpu_enable();
@@ -51,6 +76,7 @@ struct bv_vm *bv_vm_create(void *host_cookie)
 
 	if (!vm)
 		return NULL;
+	vm->serial = __atomic_add_fetch(&engine.vms_made, 1, __ATOMIC_RELAXED);
 	vm->host = host_cookie;
 	bv_why_init(&vm->why);
 	bv_host_rwsem_init(&vm->mem_lock);

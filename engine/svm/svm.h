@@ -12,6 +12,7 @@ struct svm_cpu {
 	struct svm_vmcb
 		*host; /* what VMSAVE keeps of the host: FS, GS, TR, LDTR and system-call MSRs */
 	u64 host_pa; /* of `host` */
+	u64 last_vm; /* whose vCPU was here last */
 	u32 asid_next;
 	u64 asid_generation;
 	bool enabled;

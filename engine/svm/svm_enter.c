@@ -6,80 +6,95 @@
  * 15.16 (ASIDs).
  */
 #include "svm/svm.h"
+#include "x86/mitigate.h"
 #include "x86/native.h"
 
 /*
  * GIF is clear from CLGI to STGI: the host's interrupts and NMIs wait, or end the guest's run
  * because RFLAGS.IF is set when VMRUN saves it. The general registers are cleared on the way back,
- * so that no guest value is left for the host to speculate on.
+ * so that no guest value is left for the host to speculate on. There are two, one with what
+ * mitigations ask for.
  */
-static __attribute__((__noinline__)) void svm_vmrun(struct bv_gprs *gprs, u64 guest_pa, u64 host_pa)
+#define SVM_SWITCH(name, enter, leave)                                                         \
+	static __attribute__((__noinline__)) void name(struct bv_gprs *gprs, u64 guest_pa,     \
+						       u64 host_pa)                            \
+	{                                                                                      \
+		__asm__ volatile(                                                              \
+			"push %%rbp\n\t"                                                       \
+			"push %%rdx\n\t"                                                       \
+			"push %%rdi\n\t"                                                       \
+			"mov %%rsi, %%rax\n\t"                                                 \
+			"mov %c[rcx](%%rdi), %%rcx\n\t"                                        \
+			"mov %c[rdx](%%rdi), %%rdx\n\t"                                        \
+			"mov %c[rbx](%%rdi), %%rbx\n\t"                                        \
+			"mov %c[rbp](%%rdi), %%rbp\n\t"                                        \
+			"mov %c[rsi](%%rdi), %%rsi\n\t"                                        \
+			"mov %c[r8](%%rdi), %%r8\n\t"                                          \
+			"mov %c[r9](%%rdi), %%r9\n\t"                                          \
+			"mov %c[r10](%%rdi), %%r10\n\t"                                        \
+			"mov %c[r11](%%rdi), %%r11\n\t"                                        \
+			"mov %c[r12](%%rdi), %%r12\n\t"                                        \
+			"mov %c[r13](%%rdi), %%r13\n\t"                                        \
+			"mov %c[r14](%%rdi), %%r14\n\t"                                        \
+			"mov %c[r15](%%rdi), %%r15\n\t"                                        \
+			"mov %c[rdi](%%rdi), %%rdi\n\t" enter "clgi\n\t"                       \
+			"sti\n\t"                                                              \
+			"vmload %%rax\n\t"                                                     \
+			"vmrun %%rax\n\t"                                                      \
+			"vmsave %%rax\n\t"                                                     \
+			"mov (%%rsp), %%rax\n\t"                                               \
+			"mov %%rcx, %c[rcx](%%rax)\n\t"                                        \
+			"mov %%rdx, %c[rdx](%%rax)\n\t"                                        \
+			"mov %%rbx, %c[rbx](%%rax)\n\t"                                        \
+			"mov %%rbp, %c[rbp](%%rax)\n\t"                                        \
+			"mov %%rsi, %c[rsi](%%rax)\n\t"                                        \
+			"mov %%rdi, %c[rdi](%%rax)\n\t"                                        \
+			"mov %%r8, %c[r8](%%rax)\n\t"                                          \
+			"mov %%r9, %c[r9](%%rax)\n\t"                                          \
+			"mov %%r10, %c[r10](%%rax)\n\t"                                        \
+			"mov %%r11, %c[r11](%%rax)\n\t"                                        \
+			"mov %%r12, %c[r12](%%rax)\n\t"                                        \
+			"mov %%r13, %c[r13](%%rax)\n\t"                                        \
+			"mov %%r14, %c[r14](%%rax)\n\t"                                        \
+			"mov %%r15, %c[r15](%%rax)\n\t"                                        \
+			"mov 8(%%rsp), %%rax\n\t"                                              \
+			"vmload %%rax\n\t" leave "cli\n\t"                                     \
+			"stgi\n\t"                                                             \
+			"xor %%ecx, %%ecx\n\t"                                                 \
+			"xor %%ebx, %%ebx\n\t"                                                 \
+			"xor %%esi, %%esi\n\t"                                                 \
+			"xor %%r8d, %%r8d\n\t"                                                 \
+			"xor %%r9d, %%r9d\n\t"                                                 \
+			"xor %%r10d, %%r10d\n\t"                                               \
+			"xor %%r11d, %%r11d\n\t"                                               \
+			"xor %%r12d, %%r12d\n\t"                                               \
+			"xor %%r13d, %%r13d\n\t"                                               \
+			"xor %%r14d, %%r14d\n\t"                                               \
+			"xor %%r15d, %%r15d\n\t"                                               \
+			"pop %%rdi\n\t"                                                        \
+			"pop %%rdx\n\t"                                                        \
+			"pop %%rbp"                                                            \
+			: "+D"(gprs), "+S"(guest_pa), "+d"(host_pa)                            \
+			: [rcx] "i"(8 * BV_RCX), [rdx] "i"(8 * BV_RDX), [rbx] "i"(8 * BV_RBX), \
+			  [rbp] "i"(8 * BV_RBP), [rsi] "i"(8 * BV_RSI), [rdi] "i"(8 * BV_RDI), \
+			  [r8] "i"(8 * BV_R8), [r9] "i"(8 * BV_R9), [r10] "i"(8 * BV_R10),     \
+			  [r11] "i"(8 * BV_R11), [r12] "i"(8 * BV_R12), [r13] "i"(8 * BV_R13), \
+			  [r14] "i"(8 * BV_R14), [r15] "i"(8 * BV_R15), BV_MITIGATE_OPERANDS   \
+			: "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",  \
+			  "r15", "cc", "memory");                                              \
+	}
+
+SVM_SWITCH(switch_plain, "", "")
+SVM_SWITCH(switch_mitigated, BV_MITIGATE_ENTER_ASM, BV_MITIGATE_EXIT_ASM)
+
+static void svm_vmrun(struct bv_gprs *gprs, u64 guest_pa, u64 host_pa)
 {
-	__asm__ volatile("push %%rbp\n\t"
-			 "push %%rdx\n\t"
-			 "push %%rdi\n\t"
-			 "mov %%rsi, %%rax\n\t"
-			 "mov %c[rcx](%%rdi), %%rcx\n\t"
-			 "mov %c[rdx](%%rdi), %%rdx\n\t"
-			 "mov %c[rbx](%%rdi), %%rbx\n\t"
-			 "mov %c[rbp](%%rdi), %%rbp\n\t"
-			 "mov %c[rsi](%%rdi), %%rsi\n\t"
-			 "mov %c[r8](%%rdi), %%r8\n\t"
-			 "mov %c[r9](%%rdi), %%r9\n\t"
-			 "mov %c[r10](%%rdi), %%r10\n\t"
-			 "mov %c[r11](%%rdi), %%r11\n\t"
-			 "mov %c[r12](%%rdi), %%r12\n\t"
-			 "mov %c[r13](%%rdi), %%r13\n\t"
-			 "mov %c[r14](%%rdi), %%r14\n\t"
-			 "mov %c[r15](%%rdi), %%r15\n\t"
-			 "mov %c[rdi](%%rdi), %%rdi\n\t"
-			 "clgi\n\t"
-			 "sti\n\t"
-			 "vmload %%rax\n\t"
-			 "vmrun %%rax\n\t"
-			 "vmsave %%rax\n\t"
-			 "mov (%%rsp), %%rax\n\t"
-			 "mov %%rcx, %c[rcx](%%rax)\n\t"
-			 "mov %%rdx, %c[rdx](%%rax)\n\t"
-			 "mov %%rbx, %c[rbx](%%rax)\n\t"
-			 "mov %%rbp, %c[rbp](%%rax)\n\t"
-			 "mov %%rsi, %c[rsi](%%rax)\n\t"
-			 "mov %%rdi, %c[rdi](%%rax)\n\t"
-			 "mov %%r8, %c[r8](%%rax)\n\t"
-			 "mov %%r9, %c[r9](%%rax)\n\t"
-			 "mov %%r10, %c[r10](%%rax)\n\t"
-			 "mov %%r11, %c[r11](%%rax)\n\t"
-			 "mov %%r12, %c[r12](%%rax)\n\t"
-			 "mov %%r13, %c[r13](%%rax)\n\t"
-			 "mov %%r14, %c[r14](%%rax)\n\t"
-			 "mov %%r15, %c[r15](%%rax)\n\t"
-			 "mov 8(%%rsp), %%rax\n\t"
-			 "vmload %%rax\n\t"
-			 "cli\n\t"
-			 "stgi\n\t"
-			 "xor %%ecx, %%ecx\n\t"
-			 "xor %%ebx, %%ebx\n\t"
-			 "xor %%esi, %%esi\n\t"
-			 "xor %%r8d, %%r8d\n\t"
-			 "xor %%r9d, %%r9d\n\t"
-			 "xor %%r10d, %%r10d\n\t"
-			 "xor %%r11d, %%r11d\n\t"
-			 "xor %%r12d, %%r12d\n\t"
-			 "xor %%r13d, %%r13d\n\t"
-			 "xor %%r14d, %%r14d\n\t"
-			 "xor %%r15d, %%r15d\n\t"
-			 "pop %%rdi\n\t"
-			 "pop %%rdx\n\t"
-			 "pop %%rbp"
-			 : "+D"(gprs), "+S"(guest_pa), "+d"(host_pa)
-			 : [rcx] "i"(8 * BV_RCX), [rdx] "i"(8 * BV_RDX), [rbx] "i"(8 * BV_RBX),
-			   [rbp] "i"(8 * BV_RBP), [rsi] "i"(8 * BV_RSI), [rdi] "i"(8 * BV_RDI),
-			   [r8] "i"(8 * BV_R8), [r9] "i"(8 * BV_R9), [r10] "i"(8 * BV_R10),
-			   [r11] "i"(8 * BV_R11), [r12] "i"(8 * BV_R12), [r13] "i"(8 * BV_R13),
-			   [r14] "i"(8 * BV_R14), [r15] "i"(8 * BV_R15)
-			 : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-			   "r15", "cc", "memory");
+	if (bv_unlikely(bv_mitigate & BV_MITIGATE_SWITCH))
+		switch_mitigated(gprs, guest_pa, host_pa);
+	else
+		switch_plain(gprs, guest_pa, host_pa);
 }
+
 BV_STATIC_ASSERT(offsetof(struct bv_gprs, gpr) == 0);
 
 /*
@@ -179,17 +194,29 @@ static void svm_vmrun_with_extras(struct bv_vcpu *vcpu, struct svm_vmcb *vmcb, u
 		svm_debug_store(vcpu);
 }
 
+/*
+ * The entry was made in an interrupt shadow, and the instruction in it has not been executed: the
+ * shadow holds. The hardware says so, but one emulator of AMD-V forgets it. A #DB that left RIP
+ * where it was came after an instruction.
+ */
+static void svm_shadow_keep(struct svm_vmcb *vmcb, u64 entry_rip)
+{
+	if (vmcb->rip == entry_rip && vmcb->exit_code != VMEXIT_EXCEPTION_DE + BV_EXC_DB)
+		vmcb->int_state |= 1;
+}
+
 void svm_enter(struct bv_vcpu *vcpu)
 {
 	struct svm_vcpu *own = svm_of(vcpu);
 	struct svm_vmcb *vmcb = own->vmcb;
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
-	u64 host_pa = cpu->host_pa;
+	u64 host_pa = cpu->host_pa, rip = vcpu->gprs.rip;
+	bool shadow = vmcb->int_state & 1;
 
 	svm_asid_prepare(vcpu, own, cpu);
 	vmcb->rax = vcpu->gprs.gpr[BV_RAX];
 	vmcb->rsp = vcpu->gprs.gpr[BV_RSP];
-	vmcb->rip = vcpu->gprs.rip;
+	vmcb->rip = rip;
 	vmcb->rflags = vcpu->gprs.rflags;
 	vmcb->int_ctl = (vmcb->int_ctl & ~SVM_V_TPR) | vcpu->cr8;
 	svm_xcr0_enter(vcpu);
@@ -198,6 +225,8 @@ void svm_enter(struct bv_vcpu *vcpu)
 	else
 		svm_vmrun(&vcpu->gprs, own->vmcb_pa, host_pa);
 	svm_xcr0_leave(vcpu);
+	if (bv_unlikely(shadow))
+		svm_shadow_keep(vmcb, rip);
 	vcpu->gprs.gpr[BV_RAX] = vmcb->rax;
 	vcpu->gprs.gpr[BV_RSP] = vmcb->rsp;
 	vcpu->gprs.rip = vmcb->rip;
@@ -212,6 +241,10 @@ void svm_load(struct bv_vcpu *vcpu)
 {
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
 
+	if (cpu->last_vm != vcpu->vm->serial) {
+		cpu->last_vm = vcpu->vm->serial;
+		bv_mitigate_other_vm();
+	}
 	__asm__ volatile("vmsave %%rax" : : "a"(cpu->host_pa) : "memory");
 	/* Another vCPU, or this one elsewhere, may have used the CPU's cache of VMCBs since. */
 	svm_of(vcpu)->vmcb->clean = 0;

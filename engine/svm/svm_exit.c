@@ -90,18 +90,23 @@ static void svm_exit_port(const struct svm_vmcb *vmcb, struct bv_exit *exit)
 	exit->length = vmcb->exit_info_2 - vmcb->rip;
 }
 
+#define SVM_EXCEPTIONS_WITH_ERROR                                                                  \
+	(1u << BV_EXC_DF | 1u << BV_EXC_TS | 1u << BV_EXC_NP | 1u << BV_EXC_SS | 1u << BV_EXC_GP | \
+	 1u << BV_EXC_PF | 1u << BV_EXC_AC | 1u << BV_EXC_CP)
+
 static void svm_exit_exception(const struct svm_vmcb *vmcb, struct bv_exit *exit)
 {
 	exit->exception.vector = vmcb->exit_code - VMEXIT_EXCEPTION_DE;
-	exit->exception.has_error = exit->exception.vector == BV_EXC_AC;
+	exit->exception.has_error = SVM_EXCEPTIONS_WITH_ERROR >> exit->exception.vector & 1;
 	exit->exception.error = vmcb->exit_info_1;
 	exit->exception.address = vmcb->exit_info_2;
 }
 
 /*
- * An event whose delivery did not finish. INT n, INT3 and INTO are not among them: RIP still points
- * to the instruction, which raises the event again when the guest goes on. No interrupt may come
- * before it, since none could when it began.
+ * An event whose delivery did not finish. INT3 and INTO are not among them: RIP still points to the
+ * instruction, which raises the event again when the guest goes on. No interrupt may come before
+ * it, since none could when it began. One emulator of AMD-V calls them software interrupts; the
+ * core looks at the instruction.
  */
 static void svm_exit_vectoring(struct svm_vmcb *vmcb, struct bv_exit *exit)
 {
@@ -120,6 +125,8 @@ static void svm_exit_vectoring(struct svm_vmcb *vmcb, struct bv_exit *exit)
 		exit->vectoring.kind = BV_VECTORING_EXCEPTION;
 	else
 		vmcb->int_state |= 1;
+	if (type == SVM_EVENT_SOFT)
+		exit->vectoring.kind = BV_VECTORING_SOFT_IRQ;
 }
 
 void svm_exit_decode(struct bv_vcpu *vcpu)

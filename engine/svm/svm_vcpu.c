@@ -24,6 +24,11 @@ static const u8 always[] = {
  */
 #define SVM_EXCEPTIONS_ALWAYS \
 	(1u << BV_EXC_MC | 1u << BV_EXC_AC | 1u << BV_EXC_DB | 1u << BV_EXC_UD)
+/* All that an instruction can raise before it is done. */
+#define SVM_EXCEPTIONS_FAULTS                                                                      \
+	(1u << BV_EXC_DE | 1u << BV_EXC_BR | 1u << BV_EXC_NM | 1u << BV_EXC_TS | 1u << BV_EXC_NP | \
+	 1u << BV_EXC_SS | 1u << BV_EXC_GP | 1u << BV_EXC_PF | 1u << BV_EXC_MF | 1u << BV_EXC_XM | \
+	 1u << BV_EXC_CP)
 
 int svm_vcpu_init(struct bv_vcpu *vcpu)
 {
@@ -198,6 +203,13 @@ void svm_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool h
 		[BV_EVENT_SOFT_IRQ] = SVM_EVENT_SOFT,
 	};
 
+	/* What the handler returns to: by its own field, where the hardware has it, or by RIP. */
+	if (kind == BV_EVENT_SOFT_IRQ) {
+		if (svm.features & SVM_FEATURE_NRIP)
+			svm_of(vcpu)->vmcb->next_rip = vcpu->soft_next_rip;
+		else
+			vcpu->gprs.rip = vcpu->soft_next_rip;
+	}
 	svm_of(vcpu)->vmcb->event_inj = SVM_EVENT_VALID | vector |
 					types[kind] << SVM_EVENT_TYPE_SHIFT |
 					(has_error ? SVM_EVENT_HAS_ERROR : 0) | (u64)error << 32;
@@ -237,8 +249,9 @@ void svm_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
 	svm_intercept_set(vmcb, SVM_I_RDTSC, wishes->rdtsc);
 	svm_intercept_set(vmcb, SVM_I_RDTSCP, wishes->rdtsc);
 	vmcb->intercept[SVM_WORD_DR] = wishes->dr_accesses ? SVM_DR_ALL : 0;
-	vmcb->intercept[SVM_WORD_EXCEPTION] =
-		SVM_EXCEPTIONS_ALWAYS | (wishes->bp_exits ? 1u << BV_EXC_BP : 0);
+	vmcb->intercept[SVM_WORD_EXCEPTION] = SVM_EXCEPTIONS_ALWAYS |
+					      (wishes->bp_exits ? 1u << BV_EXC_BP : 0) |
+					      (wishes->single_step ? SVM_EXCEPTIONS_FAULTS : 0);
 	own->wishes = *wishes;
 }
 

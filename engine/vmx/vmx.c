@@ -60,7 +60,8 @@ static bool vmx_probe(const char **why)
 		return false;
 	}
 	if (native_read_cr4() & BV_CR4_FRED) {
-		*why = "the host's kernel uses FRED, which is not known here: boot it with fred=off";
+		*why = "the host's kernel uses FRED, which is not known here: boot it with "
+		       "fred=off";
 		return false;
 	}
 	vmx_features_find();
@@ -118,7 +119,8 @@ static void vmx_nest_format(struct bv_nest_format *format)
 		.accessed = VMX_EPT_ACCESSED,
 		.dirty = VMX_EPT_DIRTY,
 		.levels = vmx.caps.ept_vpid & VMX_EPT_1G ? 3 :
-			  vmx.caps.ept_vpid & VMX_EPT_2M ? 2 : 1,
+			  vmx.caps.ept_vpid & VMX_EPT_2M ? 2 :
+							   1,
 	};
 }
 

@@ -9,8 +9,8 @@
  *
  * What is in the VMCS, and what beside it. Whatever the core asks for at other times than an entry
  * (events, wishes, the TSC's offset, debug registers, system-call MSRs) is kept in struct vmx_vcpu,
- * and brought to the VMCS by the next entry. Segments, tables, CR0, CR3, CR4 and SYSENTER are in the
- * VMCS only; they are pulled on demand.
+ * and brought to the VMCS by the next entry. Segments, tables, CR0, CR3, CR4 and SYSENTER are in
+ * the VMCS only; they are pulled on demand.
  */
 #ifndef BV_VMX_VMX_H
 #define BV_VMX_VMX_H
@@ -27,6 +27,8 @@ struct vmx_cpu {
 	struct bv_spinlock lock;
 	struct bv_list active; /* vCPUs whose VMCS is active here */
 	struct vmx_vcpu *current_vmcs; /* the one that VMREAD reads */
+	/* the CPU at hand only */
+	u64 last_vm; /* whose vCPU was here last */
 	bool enabled;
 };
 
@@ -76,7 +78,6 @@ struct vmx_vcpu {
 	bool entered; /* since it was loaded */
 	u16 host_ldt, host_ds, host_es, host_fs, host_gs;
 	u64 host_fs_base;
-	bool rolled_back; /* a software interrupt was injected with RIP one byte before */
 };
 
 struct vmx_vm {
@@ -148,6 +149,7 @@ void vmx_masks_push(struct bv_vcpu *vcpu);
 
 /* vmx_load.c: a VMCS between CPUs */
 void vmx_make_current(struct vmx_vcpu *own);
+void vmx_release(struct vmx_vcpu *own);
 void vmx_clear(struct vmx_vcpu *own);
 void vmx_cpu_clear_all(struct vmx_cpu *cpu);
 void vmx_load(struct bv_vcpu *vcpu);
@@ -155,7 +157,7 @@ void vmx_unload(struct bv_vcpu *vcpu);
 void vmx_tsc_aux(struct bv_vcpu *vcpu, u32 value);
 
 /* vmx_enter.c; an exit comes to vmx_landing */
-extern const char vmx_landing[];
+extern const char vmx_landing[], vmx_landing_mitigated[];
 void vmx_enter(struct bv_vcpu *vcpu);
 u64 vmx_eptp(const struct bv_vm *vm);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
- * Why an entry failed: the manual's checks, walked over a VMCS. Here those on control fields (26.2.1)
- * and on the host's state (26.2.2 to 26.2.4); the guest's are in vmx_check_guest.c. Checks on
+ * Why an entry failed: the manual's checks, walked over a VMCS. Here those on control fields
+ * (26.2.1) and on the host's state (26.2.2 to 26.2.4); the guest's are in vmx_check_guest.c. Checks on
  * features that are never used here (VMX_NEVER) come down to that they are off.
  */
 #include "vmx/vmx_check.h"
@@ -93,9 +93,9 @@ static void lists_check(struct vmx_checked *c)
 
 static bool has_error_code(u32 vector)
 {
-	return 1u << (vector & 31) & (1u << BV_EXC_DF | 1u << BV_EXC_TS | 1u << BV_EXC_NP |
-				      1u << BV_EXC_SS | 1u << BV_EXC_GP | 1u << BV_EXC_PF |
-				      1u << BV_EXC_AC);
+	return 1u << (vector & 31) &
+	       (1u << BV_EXC_DF | 1u << BV_EXC_TS | 1u << BV_EXC_NP | 1u << BV_EXC_SS |
+		1u << BV_EXC_GP | 1u << BV_EXC_PF | 1u << BV_EXC_AC);
 }
 
 static void event_check(struct vmx_checked *c)

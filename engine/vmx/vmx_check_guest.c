@@ -57,8 +57,8 @@ struct segment {
 static const struct {
 	const char *selector, *base, *limit, *rights;
 } rules[BV_SEG_COUNT] = {
-#define SEGMENT_RULES(name)                                                                        \
-	[BV_SEG_##name] = { "26.3.1.2: " #name " selector", "26.3.1.2: " #name " base",            \
+#define SEGMENT_RULES(name)                                                             \
+	[BV_SEG_##name] = { "26.3.1.2: " #name " selector", "26.3.1.2: " #name " base", \
 			    "26.3.1.2: " #name " limit", "26.3.1.2: " #name " access rights" }
 	SEGMENT_RULES(ES), SEGMENT_RULES(CS), SEGMENT_RULES(SS),   SEGMENT_RULES(DS),
 	SEGMENT_RULES(FS), SEGMENT_RULES(GS), SEGMENT_RULES(LDTR), SEGMENT_RULES(TR),
@@ -153,16 +153,18 @@ static void system_segment_check(struct vmx_checked *c, unsigned int number)
 {
 	struct segment segment = segment_get(c, number);
 	u32 rights = segment.rights;
-	bool type = number == BV_SEG_LDTR ? segment.type == 2 :
-					    segment.type == 11 || (segment.type == 3 && !c->long_mode);
+	bool type = number == BV_SEG_LDTR ?
+			    segment.type == 2 :
+			    segment.type == 11 || (segment.type == 3 && !c->long_mode);
 
 	if (number == BV_SEG_LDTR && !segment.usable)
 		return;
 	check_must(c, !(segment.sel & BV_SEL_TI), rules[number].selector, segment.sel);
 	check_must(c, check_canonical(segment.base), rules[number].base, segment.base);
 	check_must(c, limit_good(&segment), rules[number].limit, segment.limit);
-	check_must(c, type && segment.usable && !(rights & VMX_RIGHTS_S) && rights & VMX_RIGHTS_P &&
-			      !(rights & VMX_RIGHTS_RESERVED),
+	check_must(c,
+		   type && segment.usable && !(rights & VMX_RIGHTS_S) && rights & VMX_RIGHTS_P &&
+			   !(rights & VMX_RIGHTS_RESERVED),
 		   rules[number].rights, rights);
 }
 
@@ -235,9 +237,11 @@ static void blocking_check(struct vmx_checked *c, u32 blocking)
 	check_must(c, !event_is(c, VMX_EVENT_NMI) || !mov_ss,
 		   "26.3.1.5: interruptibility: an NMI is injected", blocking);
 	check_must(c, !(blocking & VMX_BLOCKING_SMI), "26.3.1.5: interruptibility: SMI", blocking);
-	check_must(c, !event_is(c, VMX_EVENT_NMI) || !(c->pin & VMX_PIN_VIRTUAL_NMIS) ||
-			      !(blocking & VMX_BLOCKING_NMI),
-		   "26.3.1.5: interruptibility: an NMI is injected where they are blocked", blocking);
+	check_must(c,
+		   !event_is(c, VMX_EVENT_NMI) || !(c->pin & VMX_PIN_VIRTUAL_NMIS) ||
+			   !(blocking & VMX_BLOCKING_NMI),
+		   "26.3.1.5: interruptibility: an NMI is injected where they are blocked",
+		   blocking);
 }
 
 static void activity_check(struct vmx_checked *c)

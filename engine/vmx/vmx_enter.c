@@ -6,91 +6,118 @@
  * Manual: volume 3, chapters 26 and 27.
  */
 #include "vmx/vmx.h"
+#include "x86/mitigate.h"
 #include "x86/native.h"
 
 /*
- * A failed entry goes on at the instruction behind; an exit comes to HOST_RIP, which is the same
- * place: flags tell which it was (30.2), since an exit clears them. The general registers are
- * cleared on the way back, so that no guest value is left for the host to speculate on. Returns
- * whether the entry failed.
+ * Linux's objtool wants ENDBR at code whose address is taken, since indirect calls might go there.
+ * This note tells it that none does; it is in no other program's image.
  */
-static __attribute__((__noinline__)) bool vmx_switch(struct bv_gprs *gprs, bool launched,
-						     u64 *host_rsp)
-{
-	bool failed;
+#define NOT_CALLED(label) \
+	".pushsection .discard.noendbr\n\t.quad " label "\n\t.popsection\n\t"
 
-	__asm__ volatile("push %%rbp\n\t"
-			 "push %%rdi\n\t"
-			 /* HOST_RSP is the stack at the landing: mostly where it was before. */
-			 "cmp %%rsp, (%%rdx)\n\t"
-			 "je 1f\n\t"
-			 "mov %%rsp, (%%rdx)\n\t"
-			 "mov %[field], %%eax\n\t"
-			 "vmwrite %%rsp, %%rax\n"
-			 "1:\ttest %%sil, %%sil\n\t"
-			 "mov %c[rax](%%rdi), %%rax\n\t"
-			 "mov %c[rcx](%%rdi), %%rcx\n\t"
-			 "mov %c[rdx](%%rdi), %%rdx\n\t"
-			 "mov %c[rbx](%%rdi), %%rbx\n\t"
-			 "mov %c[rbp](%%rdi), %%rbp\n\t"
-			 "mov %c[rsi](%%rdi), %%rsi\n\t"
-			 "mov %c[r8](%%rdi), %%r8\n\t"
-			 "mov %c[r9](%%rdi), %%r9\n\t"
-			 "mov %c[r10](%%rdi), %%r10\n\t"
-			 "mov %c[r11](%%rdi), %%r11\n\t"
-			 "mov %c[r12](%%rdi), %%r12\n\t"
-			 "mov %c[r13](%%rdi), %%r13\n\t"
-			 "mov %c[r14](%%rdi), %%r14\n\t"
-			 "mov %c[r15](%%rdi), %%r15\n\t"
-			 "mov %c[rdi](%%rdi), %%rdi\n\t"
-			 "jne 1f\n\t"
-			 "vmlaunch\n\t"
-			 "jmp vmx_landing\n"
-			 "1:\tvmresume\n"
-			 ".globl vmx_landing\n"
-			 "vmx_landing:\n\t"
-			 "push %%rax\n\t"
-			 "mov 8(%%rsp), %%rax\n\t"
-			 "popq %c[rax](%%rax)\n\t"
-			 "mov %%rcx, %c[rcx](%%rax)\n\t"
-			 "mov %%rdx, %c[rdx](%%rax)\n\t"
-			 "mov %%rbx, %c[rbx](%%rax)\n\t"
-			 "mov %%rbp, %c[rbp](%%rax)\n\t"
-			 "mov %%rsi, %c[rsi](%%rax)\n\t"
-			 "mov %%rdi, %c[rdi](%%rax)\n\t"
-			 "mov %%r8, %c[r8](%%rax)\n\t"
-			 "mov %%r9, %c[r9](%%rax)\n\t"
-			 "mov %%r10, %c[r10](%%rax)\n\t"
-			 "mov %%r11, %c[r11](%%rax)\n\t"
-			 "mov %%r12, %c[r12](%%rax)\n\t"
-			 "mov %%r13, %c[r13](%%rax)\n\t"
-			 "mov %%r14, %c[r14](%%rax)\n\t"
-			 "mov %%r15, %c[r15](%%rax)\n\t"
-			 "setna %%al\n\t"
-			 "pop %%rdi\n\t"
-			 "pop %%rbp\n\t"
-			 "xor %%ecx, %%ecx\n\t"
-			 "xor %%edx, %%edx\n\t"
-			 "xor %%ebx, %%ebx\n\t"
-			 "xor %%esi, %%esi\n\t"
-			 "xor %%r8d, %%r8d\n\t"
-			 "xor %%r9d, %%r9d\n\t"
-			 "xor %%r10d, %%r10d\n\t"
-			 "xor %%r11d, %%r11d\n\t"
-			 "xor %%r12d, %%r12d\n\t"
-			 "xor %%r13d, %%r13d\n\t"
-			 "xor %%r14d, %%r14d\n\t"
-			 "xor %%r15d, %%r15d"
-			 : "=a"(failed), "+D"(gprs), "+S"(launched), "+d"(host_rsp)
-			 : [field] "i"(VMCS_HOST_RSP), [rax] "i"(8 * BV_RAX), [rcx] "i"(8 * BV_RCX), [rdx] "i"(8 * BV_RDX),
-			   [rbx] "i"(8 * BV_RBX), [rbp] "i"(8 * BV_RBP), [rsi] "i"(8 * BV_RSI),
-			   [rdi] "i"(8 * BV_RDI), [r8] "i"(8 * BV_R8), [r9] "i"(8 * BV_R9),
-			   [r10] "i"(8 * BV_R10), [r11] "i"(8 * BV_R11), [r12] "i"(8 * BV_R12),
-			   [r13] "i"(8 * BV_R13), [r14] "i"(8 * BV_R14), [r15] "i"(8 * BV_R15)
-			 : "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-			   "cc", "memory");
-	return failed;
+/*
+ * A failed entry goes on at the instruction behind; an exit comes to HOST_RIP, which is the same
+ * place, the landing: flags tell which it was (30.2), since an exit clears them. The general
+ * registers are cleared on the way back, so that no guest value is left for the host to speculate
+ * on. Returns whether the entry failed. There are two, one with what mitigations ask for. (The
+ * section tells Linux's checker that an exit needs no ENDBR; others drop it.)
+ */
+#define VMX_SWITCH(name, landing, enter, leave)                                                \
+	static __attribute__((__noinline__)) bool name(struct bv_gprs *gprs, bool launched,    \
+						       u64 *host_rsp)                          \
+	{                                                                                      \
+		bool failed;                                                                   \
+                                                                                               \
+		__asm__ volatile(                                                              \
+			"push %%rbp\n\t"                                                       \
+			"push %%rdi\n\t"                                                       \
+			"push %%rsi\n\t"                                                       \
+			"cmp %%rsp, (%%rdx)\n\t"                                               \
+			"je 1f\n\t"                                                            \
+			"mov %%rsp, (%%rdx)\n\t"                                               \
+			"mov %[field], %%eax\n\t"                                              \
+			"vmwrite %%rsp, %%rax\n"                                               \
+			"1:\n\t"                                                               \
+			"mov %c[rax](%%rdi), %%rax\n\t"                                        \
+			"mov %c[rcx](%%rdi), %%rcx\n\t"                                        \
+			"mov %c[rdx](%%rdi), %%rdx\n\t"                                        \
+			"mov %c[rbx](%%rdi), %%rbx\n\t"                                        \
+			"mov %c[rbp](%%rdi), %%rbp\n\t"                                        \
+			"mov %c[rsi](%%rdi), %%rsi\n\t"                                        \
+			"mov %c[r8](%%rdi), %%r8\n\t"                                          \
+			"mov %c[r9](%%rdi), %%r9\n\t"                                          \
+			"mov %c[r10](%%rdi), %%r10\n\t"                                        \
+			"mov %c[r11](%%rdi), %%r11\n\t"                                        \
+			"mov %c[r12](%%rdi), %%r12\n\t"                                        \
+			"mov %c[r13](%%rdi), %%r13\n\t"                                        \
+			"mov %c[r14](%%rdi), %%r14\n\t"                                        \
+			"mov %c[r15](%%rdi), %%r15\n\t"                                        \
+			"mov %c[rdi](%%rdi), %%rdi\n\t" enter "testb $1, (%%rsp)\n\t"          \
+			"jne 1f\n\t"                                                           \
+			"vmlaunch\n\t"                                                         \
+			"jmp " landing "\n"                                                    \
+			"1:\tvmresume\n"                                                       \
+			".pushsection .discard.noendbr\n\t"                                    \
+			".quad " landing "\n\t"                                                \
+			".popsection\n"                                                        \
+			".globl " landing "\n" landing ":\n\t"                                 \
+			NOT_CALLED(landing)                                                    \
+			"push %%rax\n\t"                                                       \
+			"mov 16(%%rsp), %%rax\n\t"                                             \
+			"popq %c[rax](%%rax)\n\t"                                              \
+			"mov %%rcx, %c[rcx](%%rax)\n\t"                                        \
+			"mov %%rdx, %c[rdx](%%rax)\n\t"                                        \
+			"mov %%rbx, %c[rbx](%%rax)\n\t"                                        \
+			"mov %%rbp, %c[rbp](%%rax)\n\t"                                        \
+			"mov %%rsi, %c[rsi](%%rax)\n\t"                                        \
+			"mov %%rdi, %c[rdi](%%rax)\n\t"                                        \
+			"mov %%r8, %c[r8](%%rax)\n\t"                                          \
+			"mov %%r9, %c[r9](%%rax)\n\t"                                          \
+			"mov %%r10, %c[r10](%%rax)\n\t"                                        \
+			"mov %%r11, %c[r11](%%rax)\n\t"                                        \
+			"mov %%r12, %c[r12](%%rax)\n\t"                                        \
+			"mov %%r13, %c[r13](%%rax)\n\t"                                        \
+			"mov %%r14, %c[r14](%%rax)\n\t"                                        \
+			"mov %%r15, %c[r15](%%rax)\n\t"                                        \
+			"setna %%al\n\t"                                                       \
+			"mov %%al, (%%rsp)\n\t" leave "pop %%rax\n\t"                          \
+			"pop %%rdi\n\t"                                                        \
+			"pop %%rbp\n\t"                                                        \
+			"xor %%ecx, %%ecx\n\t"                                                 \
+			"xor %%edx, %%edx\n\t"                                                 \
+			"xor %%ebx, %%ebx\n\t"                                                 \
+			"xor %%esi, %%esi\n\t"                                                 \
+			"xor %%r8d, %%r8d\n\t"                                                 \
+			"xor %%r9d, %%r9d\n\t"                                                 \
+			"xor %%r10d, %%r10d\n\t"                                               \
+			"xor %%r11d, %%r11d\n\t"                                               \
+			"xor %%r12d, %%r12d\n\t"                                               \
+			"xor %%r13d, %%r13d\n\t"                                               \
+			"xor %%r14d, %%r14d\n\t"                                               \
+			"xor %%r15d, %%r15d"                                                   \
+			: "=a"(failed), "+D"(gprs), "+S"(launched), "+d"(host_rsp)             \
+			: [field] "i"(VMCS_HOST_RSP), [rax] "i"(8 * BV_RAX),                   \
+			  [rcx] "i"(8 * BV_RCX), [rdx] "i"(8 * BV_RDX), [rbx] "i"(8 * BV_RBX), \
+			  [rbp] "i"(8 * BV_RBP), [rsi] "i"(8 * BV_RSI), [rdi] "i"(8 * BV_RDI), \
+			  [r8] "i"(8 * BV_R8), [r9] "i"(8 * BV_R9), [r10] "i"(8 * BV_R10),     \
+			  [r11] "i"(8 * BV_R11), [r12] "i"(8 * BV_R12), [r13] "i"(8 * BV_R13), \
+			  [r14] "i"(8 * BV_R14), [r15] "i"(8 * BV_R15), BV_MITIGATE_OPERANDS   \
+			: "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",  \
+			  "cc", "memory");                                                     \
+		return failed;                                                                 \
+	}
+
+VMX_SWITCH(switch_plain, "vmx_landing", "", "")
+VMX_SWITCH(switch_mitigated, "vmx_landing_mitigated", BV_MITIGATE_ENTER_ASM, BV_MITIGATE_EXIT_ASM)
+
+static bool vmx_switch(struct bv_gprs *gprs, bool launched, u64 *host_rsp)
+{
+	if (bv_unlikely(bv_mitigate & BV_MITIGATE_SWITCH))
+		return switch_mitigated(gprs, launched, host_rsp);
+	return switch_plain(gprs, launched, host_rsp);
 }
+
 BV_STATIC_ASSERT(offsetof(struct bv_gprs, gpr) == 0);
 
 /* ---- translations (28.4.3) ---- */
@@ -106,10 +133,7 @@ static void tlb_prepare(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 	 * With EPT all of a guest's translations hang on the EPT pointer, whatever its VPID. On a
 	 * CPU where the vCPU was not the last time, what it left there may be out of date.
 	 */
-	__asm__ volatile("invept %0, %1"
-			 :
-			 : "m"(what), "r"(single ? 1ull : 2ull)
-			 : "cc", "memory");
+	__asm__ volatile("invept %0, %1" : : "m"(what), "r"(single ? 1ull : 2ull) : "cc", "memory");
 	own->tlb_cpu = vcpu->cpu;
 	own->tlb_flush = false;
 }
@@ -150,12 +174,8 @@ static void event_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 	vmx_write(VMCS_ENTRY_EVENT, own->event);
 	if (own->event & VMX_EVENT_HAS_ERROR)
 		vmx_write(VMCS_ENTRY_ERROR, own->event_error);
-	/* The instruction has been passed, but its length must not be 0: RIP goes back by one. */
-	own->rolled_back = type == VMX_EVENT_SOFT_IRQ;
-	if (own->rolled_back) {
-		vmx_write(VMCS_ENTRY_LENGTH, 1);
-		vcpu->gprs.rip--;
-	}
+	if (type == VMX_EVENT_SOFT_IRQ)
+		vmx_write(VMCS_ENTRY_LENGTH, (vcpu->soft_next_rip - vcpu->gprs.rip) & 0xf);
 	/* What is delivered ends the blocking of what it was blocked by. */
 	own->blocking &= ~(VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS);
 }
@@ -279,6 +299,7 @@ void vmx_enter(struct bv_vcpu *vcpu)
 	if (native_read_cr2() != own->cr2)
 		native_write_cr2(own->cr2);
 	xcr0_switch(vcpu, true);
+	bv_mitigate_before_entry();
 	failed = extras ? switch_with_extras(vcpu, own) :
 			  vmx_switch(&vcpu->gprs, own->launched, &own->host_rsp);
 	xcr0_switch(vcpu, false);

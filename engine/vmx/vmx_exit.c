@@ -27,8 +27,8 @@ static void exit_fault(struct bv_exit *exit, u64 qualification)
 	exit->fault.fetch = qualification & VMX_Q_EPT_FETCH;
 	exit->fault.present = qualification & VMX_Q_EPT_RIGHTS;
 	exit->fault.user = false;
-	exit->fault.table_walk = qualification & VMX_Q_EPT_LINEAR &&
-				 !(qualification & VMX_Q_EPT_FINAL);
+	exit->fault.table_walk =
+		qualification & VMX_Q_EPT_LINEAR && !(qualification & VMX_Q_EPT_FINAL);
 }
 
 static void exit_port(struct bv_exit *exit, u64 qualification)
@@ -86,8 +86,7 @@ static void exit_exception(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 
 /*
  * An event whose delivery did not finish. INT n, INT3, INTO and INT1 are not among them: RIP still
- * points to the instruction, which raises the event again when the guest goes on; but one that we
- * had injected has no instruction any more.
+ * points to the instruction, which raises the event again when the guest goes on.
  */
 static void exit_vectoring(struct bv_vcpu *vcpu, struct vmx_vcpu *own, u32 info)
 {
@@ -106,12 +105,6 @@ static void exit_vectoring(struct bv_vcpu *vcpu, struct vmx_vcpu *own, u32 info)
 		break;
 	case VMX_EVENT_EXCEPTION:
 		exit->vectoring.kind = BV_VECTORING_EXCEPTION;
-		break;
-	case VMX_EVENT_SOFT_IRQ:
-		if (!own->rolled_back)
-			break;
-		vcpu->gprs.rip++;
-		exit->vectoring.kind = BV_VECTORING_IRQ; /* events.interrupt.soft still stands */
 		break;
 	default:
 		break;

@@ -4,6 +4,7 @@
  * moment a vCPU's thread comes to it until it leaves. Manual: volume 3, 24.1, 24.11.
  */
 #include "vmx/vmx.h"
+#include "x86/mitigate.h"
 #include "x86/native.h"
 
 struct __attribute__((packed)) table_register {
@@ -84,6 +85,16 @@ void vmx_make_current(struct vmx_vcpu *own)
 	bv_host_spin_unlock_irq(&cpu->lock, flags);
 }
 
+/*
+ * The VMCS is not needed for now. Where a CPU that needs it next could not call this one, it is
+ * cleared at once. Pinned.
+ */
+void vmx_release(struct vmx_vcpu *own)
+{
+	if (!bv_host_calls_at_load())
+		clear_here(own);
+}
+
 /* ---- the host's state that is one CPU's ---- */
 
 static u64 tss_base(u64 gdt, u16 selector)
@@ -117,7 +128,8 @@ static void host_cpu_write(struct vmx_vcpu *own)
 	__asm__("mov %%cs, %0" : "=r"(cs));
 	__asm__("mov %%ss, %0" : "=r"(ss));
 	host_tables_write();
-	vmx_write(VMCS_HOST_RIP, (u64)vmx_landing);
+	vmx_write(VMCS_HOST_RIP,
+		  bv_mitigate & BV_MITIGATE_SWITCH ? (u64)vmx_landing_mitigated : (u64)vmx_landing);
 	vmx_write(VMCS_HOST_CS, cs);
 	vmx_write(VMCS_HOST_SS, ss & ~7u);
 	/* The others are null while the guest runs: a host of 64 bits has nothing in them. */
@@ -138,13 +150,13 @@ static void host_cpu_write(struct vmx_vcpu *own)
 
 /* ---- the thread comes and goes ---- */
 
-#define SELECTOR_GET(name)                                       \
-	static u16 name##_get(void)                              \
-	{                                                        \
-		u16 selector;                                    \
-                                                                 \
+#define SELECTOR_GET(name)                                                \
+	static u16 name##_get(void)                                       \
+	{                                                                 \
+		u16 selector;                                             \
+                                                                          \
 		__asm__ volatile("mov %%" #name ", %0" : "=r"(selector)); \
-		return selector;                                 \
+		return selector;                                          \
 	}
 SELECTOR_GET(ds)
 SELECTOR_GET(es)
@@ -182,7 +194,13 @@ void vmx_load(struct bv_vcpu *vcpu)
 {
 	struct vmx_vcpu *own = vmx_of(vcpu);
 
+	struct vmx_cpu *cpu = &vmx.cpu[bv_host_cpu()];
+
 	vmx_make_current(own);
+	if (cpu->last_vm != vcpu->vm->serial) {
+		cpu->last_vm = vcpu->vm->serial;
+		bv_mitigate_other_vm();
+	}
 	if (!own->host_known)
 		host_cpu_write(own);
 	thread_segments_keep(own);
@@ -203,6 +221,7 @@ void vmx_unload(struct bv_vcpu *vcpu)
 	if (vmx.has_rdtscp && vcpu->host_tsc_aux != vcpu->tsc_aux)
 		native_wrmsr(MSR_TSC_AUX, vcpu->host_tsc_aux);
 	vmx_msrs_unload(own);
+	vmx_release(own);
 	if (!own->entered)
 		return;
 	/* What an exit leaves is the limits of GDTR, IDTR and TR, and null selectors (27.5.2). */

@@ -14,8 +14,10 @@ static const u32 passed[] = {
 };
 
 static const u32 syscall_msrs[VMX_SYSCALL_MSRS] = {
-	[VMX_STAR] = MSR_STAR,		 [VMX_LSTAR] = MSR_LSTAR,
-	[VMX_CSTAR] = MSR_CSTAR,	 [VMX_SFMASK] = MSR_SFMASK,
+	[VMX_STAR] = MSR_STAR,
+	[VMX_LSTAR] = MSR_LSTAR,
+	[VMX_CSTAR] = MSR_CSTAR,
+	[VMX_SFMASK] = MSR_SFMASK,
 	[VMX_KERNEL_GS] = MSR_KERNEL_GS_BASE,
 };
 
@@ -92,8 +94,10 @@ void vmx_msrs_push(struct bv_vcpu *vcpu)
 	struct vmx_vcpu *own = vmx_of(vcpu);
 	const struct bv_cpu_state *state = &vcpu->state;
 	const u64 msr[VMX_SYSCALL_MSRS] = {
-		[VMX_STAR] = state->star,	[VMX_LSTAR] = state->lstar,
-		[VMX_CSTAR] = state->cstar,	[VMX_SFMASK] = state->sfmask,
+		[VMX_STAR] = state->star,
+		[VMX_LSTAR] = state->lstar,
+		[VMX_CSTAR] = state->cstar,
+		[VMX_SFMASK] = state->sfmask,
 		[VMX_KERNEL_GS] = state->kernel_gs_base,
 	};
 

@@ -22,5 +22,5 @@ const char *vmx_error_name(u32 error)
 	if (!error)
 		return "there is no current VMCS";
 	return error < BV_ARRAY_SIZE(error_names) && error_names[error] ? error_names[error] :
-									   "unknown error";
+									  "unknown error";
 }

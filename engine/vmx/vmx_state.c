@@ -6,8 +6,8 @@
 #include "vmx/vmx.h"
 
 /*
- * CR0 and CR4 in a guest. A bit that is in the mask is ours: the guest reads it from the shadow, and
- * a write that would change it exits. Ours are those that decide on more than themselves (PE, PG,
+ * CR0 and CR4 in a guest. A bit that is in the mask is ours: the guest reads it from the shadow,
+ * and a write that would change it exits. Ours are those that decide on more than themselves (PE, PG,
  * with EFER.LMA), those that VT-x insists on (NE, VMXE), and those that this guest must not set.
  */
 #define CR0_GUEST (BV_CR0_MP | BV_CR0_EM | BV_CR0_TS | BV_CR0_WP | BV_CR0_AM)
@@ -52,8 +52,8 @@ static void pull_seg(unsigned int number, struct bv_seg *to)
 }
 
 /*
- * What other hardware leaves in a segment may not suit the checks of 26.3.1.2: a loaded code or data
- * segment is accessed, a task register busy and there, a limit agrees with its granularity.
+ * What other hardware leaves in a segment may not suit the checks of 26.3.1.2: a loaded code or
+ * data segment is accessed, a task register busy and there, a limit agrees with its granularity.
  */
 static u32 seg_rights(unsigned int number, const struct bv_seg *seg, bool long_mode)
 {
@@ -193,6 +193,7 @@ void vmx_pull(struct bv_vcpu *vcpu, u32 groups)
 		bv_host_pin();
 		vmx_make_current(own);
 		pull_vmcs(vcpu, groups);
+		vmx_release(own);
 		bv_host_unpin();
 	}
 	if (groups & BV_ST_DR) {

@@ -81,9 +81,17 @@ static void vmcs_controls_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 static void vmcs_rest_write(void)
 {
 	static const enum vmcs_field zero[] = {
-		VMCS_PF_MASK, VMCS_PF_MATCH, VMCS_CR3_TARGETS, VMCS_EXIT_STORE_COUNT,
-		VMCS_EXIT_LOAD_COUNT, VMCS_ENTRY_LOAD_COUNT, VMCS_ENTRY_EVENT, VMCS_GUEST_DEBUGCTL,
-		VMCS_GUEST_ACTIVITY, VMCS_GUEST_BLOCKING, VMCS_GUEST_PENDING_DEBUG,
+		VMCS_PF_MASK,
+		VMCS_PF_MATCH,
+		VMCS_CR3_TARGETS,
+		VMCS_EXIT_STORE_COUNT,
+		VMCS_EXIT_LOAD_COUNT,
+		VMCS_ENTRY_LOAD_COUNT,
+		VMCS_ENTRY_EVENT,
+		VMCS_GUEST_DEBUGCTL,
+		VMCS_GUEST_ACTIVITY,
+		VMCS_GUEST_BLOCKING,
+		VMCS_GUEST_PENDING_DEBUG,
 	};
 
 	for (unsigned int i = 0; i < BV_ARRAY_SIZE(zero); i++)
@@ -135,6 +143,7 @@ int vmx_vcpu_init(struct bv_vcpu *vcpu)
 	vmx_make_current(own);
 	vmcs_controls_write(vcpu, own);
 	vmcs_rest_write();
+	vmx_release(own);
 	bv_host_unpin();
 	return 0;
 }
@@ -164,8 +173,7 @@ static bool pushes_error(u8 vector)
  * (26.2.1.3); user space may ask for either. INT3 and INTO are injected as faults are: their
  * instruction is passed already.
  */
-void vmx_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error,
-		u32 error)
+void vmx_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error, u32 error)
 {
 	static const u8 types[] = {
 		[BV_EVENT_IRQ] = VMX_EVENT_IRQ,
@@ -209,8 +217,8 @@ void vmx_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
 	if (wishes->rdtsc)
 		proc |= VMX_PROC_RDTSC;
 	own->proc = proc;
-	own->wishes_changed |= wishes->bp_exits != own->wishes.bp_exits ||
-			       vcpu->caps.cr4 != own->cr4_offered;
+	own->wishes_changed |=
+		wishes->bp_exits != own->wishes.bp_exits || vcpu->caps.cr4 != own->cr4_offered;
 	own->cr4_offered = vcpu->caps.cr4;
 	own->wishes = *wishes;
 }

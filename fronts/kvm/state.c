@@ -253,8 +253,8 @@ long bvk_set_debugregs(struct bvk_call *call)
 
 /*
  * Without KVM_CAP_EXCEPTION_PAYLOAD a pending exception is shown as injected: the ABI has no other
- * word for it, and its payload has to be in the register by then, which is the engine's to do when
- * it is read so. With the capability the two are told apart.
+ * word for it, and its payload goes to the register before. With the capability the two are told
+ * apart.
  */
 static void exception_to_user(const struct bvk_vcpu *vcpu, const struct bv_events *events,
 			      struct kvm_vcpu_events *user)
@@ -278,6 +278,8 @@ void bvk_events_to_user(struct bvk_vcpu *vcpu, struct kvm_vcpu_events *user)
 {
 	struct bv_events events;
 
+	if (!vcpu->vm->exception_payload)
+		bv_vcpu_exception_payload(vcpu->vcpu);
 	bv_vcpu_events_get(vcpu->vcpu, &events);
 	bvk_zero(user, sizeof(*user));
 	user->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW;

@@ -359,6 +359,11 @@ void bv_host_cpu_call(unsigned int cpu, void (*fn)(void *arg), void *arg)
 	current_cpu = here;
 }
 
+bool bv_host_calls_at_load(void)
+{
+	return true;
+}
+
 void bv_host_cr4_change(u64 set, u64 clear)
 {
 	(void)set, (void)clear;

@@ -3,6 +3,7 @@
  * The module's beginning and end: virtualization is turned on on every CPU while the module is
  * loaded.
  */
+#include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/module.h>
 #include <linux/mmu_notifier.h>
@@ -102,6 +103,23 @@ static void say_reasons(void)
 	pr_err("bivisor: %s", text);
 }
 
+static char *mitigations = "auto";
+module_param(mitigations, charp, 0444);
+MODULE_PARM_DESC(mitigations, "auto, off, or names (docs/mitigations.md)");
+
+/* "auto" is off where the kernel is told to have none itself. */
+static int mitigate(void)
+{
+	bool off = !strcmp(mitigations, "auto") && cpu_mitigations_off();
+	bool safe_returns = IS_ENABLED(CONFIG_RETHUNK) || IS_ENABLED(CONFIG_MITIGATION_RETHUNK);
+	char text[80];
+	int error = bv_engine_mitigate(off ? "off" : mitigations, safe_returns, text, sizeof(text));
+
+	if (!error)
+		pr_info("bivisor: mitigations: %s\n", *text ? text : "none");
+	return error;
+}
+
 static int __init bivisor_init(void)
 {
 	int error = bv_engine_init();
@@ -110,6 +128,9 @@ static int __init bivisor_init(void)
 		say_reasons();
 		return error;
 	}
+	error = mitigate();
+	if (error)
+		goto no_fpu;
 	error = bv_linux_fpu_init();
 	if (error)
 		goto no_fpu;
@@ -133,6 +154,7 @@ no_eventfd:
 	cpus_off();
 no_cpus:
 no_fpu:
+	say_reasons();
 	bv_engine_fini();
 	return error;
 }

@@ -175,17 +175,19 @@ int bv_host_frame_get(struct bv_vm *vm, u64 host_addr, bool write, struct bv_hos
 }
 
 /*
- * An anonymous page can be writable and clean: swapped in for a read, or given up with MADV_FREE.
- * The quick way to the frame leaves it so, and Linux would drop it, with what the guest writes,
- * where it should swap it out. Whether the guest has written does not matter: it can without
- * another fault. The reference that we still hold keeps the page from being dropped meanwhile.
- * Pages of files need nothing: where they are writable they are dirty.
+ * A page that is swapped can be writable and clean: an anonymous one swapped in for a read, or
+ * given up with MADV_FREE; one of shared memory that was only read. The quick way to the frame
+ * leaves it so, and Linux would drop it, with what the guest writes, where it should swap it out.
+ * Whether the guest has written does not matter: it can without another fault. The reference that
+ * we still hold keeps the page from being dropped meanwhile. Pages of files on disks need nothing:
+ * where they are writable they are dirty.
  */
 void bv_host_frame_put(struct bv_host_frame *frame, bool dirtied)
 {
 	struct page *page = frame->hold;
 
-	if (frame->writable && PageAnon(page) && !PageDirty(page))
+	if (frame->writable && !PageDirty(page) &&
+	    (PageAnon(page) || folio_test_swapbacked(page_folio(page))))
 		set_page_dirty(page);
 	put_page(page);
 }

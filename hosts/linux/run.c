@@ -220,6 +220,11 @@ void bv_host_cpu_call(unsigned int cpu, void (*fn)(void *arg), void *arg)
 	smp_call_function_single(cpu, fn, arg, 1);
 }
 
+bool bv_host_calls_at_load(void)
+{
+	return true;
+}
+
 /* Linux writes CR4 from a copy of its own, in which the bits have to be. */
 void bv_host_cr4_change(u64 set, u64 clear)
 {

@@ -170,6 +170,12 @@ void bv_host_unpin(void)
 {
 }
 
+/* Threads come to a CPU with the scheduler's lock held. */
+bool bv_host_calls_at_load(void)
+{
+	return false;
+}
+
 void bv_host_cr4_change(u64 set, u64 clear)
 {
 	write_cr4((read_cr4() | set) & ~clear);

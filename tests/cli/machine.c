@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A machine without a machine: what vmm/vmm.h promises, with a script for a guest, so that the whole of cli/ can be
- * tried on any computer. The program is build/bv/bv-script. It speaks docs/control-socket.md as far as the command
- * line uses it, and stands in for cli/host.c, too.
+ * A machine without a machine: what vmm/vmm.h promises, with a script for a guest, so that the
+ * whole of cli/ can be tried on any computer. The program is build/bv/bv-script. It speaks
+ * docs/control-socket.md as far as the command line uses it, and stands in for cli/host.c, too.
  *
- * Its guest prints a line and a prompt, echoes what is typed, and knows some words: poweroff, panic, reset, stuck
- * (hears no power button), abort, freeze (does not answer), store TEXT and load (on its first disk), remember TEXT
- * and recall (in its memory), oops (a disk error). BV_SCRIPT_HOST is the state of the host: ready, device, lacks;
- * BV_SCRIPT_REFUSE makes every start be refused with its words.
+ * Its guest prints a line and a prompt, echoes what is typed, and knows some words: poweroff,
+ * panic, reset, stuck (hears no power button), abort, freeze (does not answer), store TEXT and
+ * load (on its first disk), remember TEXT and recall (in its memory), oops (a disk error).
+ * BV_SCRIPT_HOST is the state of the host: ready, device, lacks; BV_SCRIPT_REFUSE makes every
+ * start be refused with its words.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +60,7 @@ static void on_signal(int number)
 	asked_to_end = 1;
 }
 
-/* --- what the guest says ----------------------------------------------------------------------- */
+/* --- what the guest says --------------------------------------------------------------------- */
 
 static void send_all(int fd, const char *data, size_t size)
 {
@@ -122,7 +123,7 @@ static void greet(void)
 	    (unsigned long long)(m.config->memory >> 20));
 }
 
-/* --- the guest's words ------------------------------------------------------------------------- */
+/* --- the guest's words ----------------------------------------------------------------------- */
 
 static void store(const char *text)
 {
@@ -204,7 +205,7 @@ static void hear(char key)
 	obey(m.typed);
 }
 
-/* --- requests ---------------------------------------------------------------------------------- */
+/* --- requests -------------------------------------------------------------------------------- */
 
 static double uptime(void)
 {
@@ -229,10 +230,10 @@ static json_t *do_stats(void)
 	return json_pack("{s:b, s:[{s:i, s:f, s:i, s:s}], s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i}, "
 			 "s:f, s:{s:I, s:i, s:i, s:i}, s:[], s:[]}",
 			 "ok", 1, "cpus", "id", 0, "cpu_seconds", 0.5, "exits", 100, "state",
-			 "running", "exits", "io", 50, "mmio", 20, "hlt", 0, "irq_window", 0,
-			 "intr", 30, "shutdown", 0, "other", 0, "cpu_seconds", uptime() / 2,
-			 "memory", "size", (json_int_t)m.config->memory, "resident", 1 << 20,
-			 "balloon", 0, "overhead", 3 << 20, "disks", "nets");
+			 "running", "exits", "io", 50, "mmio", 20, "intr", 30, "shutdown", 0,
+			 "debug", 0, "other", 0, "failed", 0, "cpu_seconds", uptime() / 2, "memory",
+			 "size", (json_int_t)m.config->memory, "resident", 1 << 20, "balloon", 0,
+			 "overhead", 3 << 20, "disks", "nets");
 }
 
 static json_t *do_snapshot(struct client *client, const char *then)
@@ -332,7 +333,7 @@ static void serve(struct client *client)
 	}
 }
 
-/* --- the machine ------------------------------------------------------------------------------- */
+/* --- the machine ----------------------------------------------------------------------------- */
 
 static int listen_at(const char *path)
 {

@@ -1,23 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A Multiboot kernel that starts another kernel by its PVH entry: for machines whose firmware knows only GRUB. It spares an emulated
- * CPU the decompression of Linux, which takes it minutes. The first module is the kernel (an ELF file with the note XEN_ELFNOTE_PHYS32_ENTRY),
- * the module's own line its command line; the second module, if any, its initramfs.
+ * A Multiboot kernel that starts another kernel by its PVH entry: for machines whose firmware knows
+ * only GRUB. It spares an emulated CPU the decompression of Linux, which takes it minutes. The
+ * first module is the kernel (an ELF file with the note XEN_ELFNOTE_PHYS32_ENTRY), the words behind it
+ * its command line; the second module, if any, its initramfs.
  *
- * Entered by start (below) in 32-bit protected mode, paging off; the kernel is entered in the same state, EBX with the start info.
- * Built by tests/pc/bochs-disk. Sources: Multiboot specification 0.6.96; Xen's public header arch-x86/hvm/start_info.h; the ELF specification.
+ * Entered by start (below) in 32-bit protected mode, paging off; the kernel is entered in the same
+ * state, EBX with the start info. Built by tests/pc/bochs-disk. Sources: Multiboot specification
+ * 0.6.96; Xen's public header arch-x86/hvm/start_info.h; the ELF specification.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;
 typedef unsigned int u32;
 typedef unsigned long long u64;
 
-#define MODULES_TO 0x18000000u /* above what a kernel occupies; the machine has more memory than that */
+#define MODULES_TO \
+	0x18000000u /* above what a kernel occupies; the machine has more memory than that */
 #define NOTE_PHYS32_ENTRY 18
 #define RAM_ENTRIES 32
 
 struct multiboot_info {
-	u32 flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length, mmap_addr;
+	u32 flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4],
+		mmap_length, mmap_addr;
 };
 
 struct multiboot_module {
@@ -122,7 +126,8 @@ static void ranges_keep(const struct multiboot_info *boot)
 	while (at < end && info.memmap_entries < RAM_ENTRIES) {
 		const struct multiboot_range *range = (const void *)at;
 
-		ranges[info.memmap_entries++] = (struct start_range){ range->address, range->bytes, range->type, 0 };
+		ranges[info.memmap_entries++] =
+			(struct start_range){ range->address, range->bytes, range->type, 0 };
 		at += range->size + 4;
 	}
 	info.memmap_paddr = (u32)ranges;
@@ -148,10 +153,12 @@ static u32 elf_load(u32 file)
 	u32 entry = 0;
 
 	for (u32 i = 0; i < elf->phnum; i++) {
-		const struct elf_segment *segment = (const void *)(file + (u32)elf->phoff + i * elf->phentsize);
+		const struct elf_segment *segment =
+			(const void *)(file + (u32)elf->phoff + i * elf->phentsize);
 
 		if (segment->type == 4)
-			entry = entry ? entry : note_entry(file + (u32)segment->offset, segment->filesz);
+			entry = entry ? entry :
+					note_entry(file + (u32)segment->offset, segment->filesz);
 		if (segment->type != 1)
 			continue;
 		move(segment->paddr, file + (u32)segment->offset, segment->filesz);

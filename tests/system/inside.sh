@@ -66,10 +66,17 @@ guest_answers() {
 	guest_type "$3"
 }
 
+# The newest reasons of VMs that have ended; Debian's module has none.
+reasons() {
+	echo "--- reasons:"
+	tail -n 4 /dev/kvm 2>/dev/null
+}
+
 # What a person wants to see of a guest that failed.
 guest_show() {
 	tail -n 30 "$serial"
 	echo "--- QEMU: $(cat "$serial.qemu")"
+	reasons
 	echo "--- kernel:"
 	dmesg | tail -n 15
 }

@@ -2,8 +2,9 @@
 /*
  * Creates VMs with two vCPUs and ends them, COUNT times: in turn by closing them in order, out of
  * order, and by SIGKILL while they run. Looks at what it still holds itself; what the kernel still
- * holds, tests/system/life looks at. With the word "free": see memory_free.
+ * holds, tests/system/life looks at. With the word "free" or "shared": see memory_dropped.
  */
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/kvm.h>
 #include <pthread.h>
@@ -63,7 +64,8 @@ static void vcpu_open(struct vm *vm, int i)
 	must(!ioctl(vm->vcpu[i], KVM_SET_MP_STATE, &runnable), "KVM_SET_MP_STATE");
 }
 
-static void vm_open(struct vm *vm)
+/* file: what the memory is made of, -1 for none */
+static void vm_open(struct vm *vm, int file)
 {
 	struct kvm_userspace_memory_region slot = { .memory_size = PAGES * 4096,
 						    .flags = KVM_MEM_LOG_DIRTY_PAGES };
@@ -72,8 +74,9 @@ static void vm_open(struct vm *vm)
 	must(vm->device >= 0, "/dev/kvm");
 	vm->fd = ioctl(vm->device, KVM_CREATE_VM, 0);
 	must(vm->fd >= 0, "KVM_CREATE_VM");
-	vm->memory = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			  -1, 0);
+	vm->memory = mmap(NULL, PAGES * 4096, PROT_READ | PROT_WRITE,
+			  file < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED, file, 0);
+	must(vm->memory != MAP_FAILED, "mmap of memory");
 	memcpy(vm->memory + CODE, code, sizeof(code));
 	slot.userspace_addr = (unsigned long)vm->memory;
 	must(!ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot), "KVM_SET_USER_MEMORY_REGION");
@@ -132,7 +135,7 @@ static void life_closed(int backwards)
 	pthread_t thread[2];
 	struct vm vm;
 
-	vm_open(&vm);
+	vm_open(&vm, -1);
 	vm_run(&vm, thread, vcpu_to_port);
 	pthread_join(thread[0], NULL);
 	pthread_join(thread[1], NULL);
@@ -140,21 +143,34 @@ static void life_closed(int backwards)
 	vm_close(&vm, backwards);
 }
 
+/* A file of shared memory whose pages were looked at, but never written. */
+static void memory_seen(const volatile unsigned char *pages)
+{
+	for (int page = 0; page < 14; page++)
+		must(pages[page * 4096] == 0, "a new page");
+}
+
 /*
- * Pages that the process gave up, and that the guest then writes, are Linux's to swap but no longer
- * to drop, though the process itself never touched them again. One call finds them used lately, the
- * next ones do not.
+ * Pages that are clean, and that the guest then writes, are Linux's to swap but not to drop, though
+ * the process itself never writes them: pages that it gave up, or pages of shared memory that it
+ * has only read. One call finds them used lately, the next ones do not.
  */
-static void memory_free(void)
+static void memory_dropped(int shared)
 {
 	unsigned char *pages;
 	pthread_t thread[2];
 	struct vm vm;
+	int file = shared ? memfd_create("memory", 0) : -1;
 
-	vm_open(&vm);
+	must(!shared || !ftruncate(file, PAGES * 4096), "a file of shared memory");
+	vm_open(&vm, file);
 	pages = vm.memory + 2 * 4096;
-	memset(pages, 0xff, 14 * 4096);
-	must(!madvise(pages, 14 * 4096, MADV_FREE), "MADV_FREE");
+	if (shared) {
+		memory_seen(pages);
+	} else {
+		memset(pages, 0xff, 14 * 4096);
+		must(!madvise(pages, 14 * 4096, MADV_FREE), "MADV_FREE");
+	}
 	vm_run(&vm, thread, vcpu_to_port);
 	pthread_join(thread[0], NULL);
 	pthread_join(thread[1], NULL);
@@ -174,7 +190,7 @@ static void life_killed(unsigned int delay)
 		pthread_t thread[2];
 		struct vm vm;
 
-		vm_open(&vm);
+		vm_open(&vm, -1);
 		vm_run(&vm, thread, vcpu_for_ever);
 		pause();
 	}
@@ -196,8 +212,8 @@ int main(int argc, char **argv)
 {
 	int count = argc > 1 ? atoi(argv[1]) : 200, files = count_files();
 
-	if (argc > 1 && !strcmp(argv[1], "free")) {
-		memory_free();
+	if (argc > 1 && (!strcmp(argv[1], "free") || !strcmp(argv[1], "shared"))) {
+		memory_dropped(argv[1][0] == 's');
 		return 0;
 	}
 	srand(1);

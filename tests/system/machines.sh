@@ -47,6 +47,7 @@ vm_show() {
 	tail -n 20 "/tmp/$1.serial"
 	echo
 	echo "--- QEMU: $(tail -n 5 "/tmp/$1.qemu")"
+	reasons
 	dmesg | tail -n 5
 }
 

@@ -3,8 +3,8 @@
  * A VMM of one file for machines on which QEMU takes too long: it gives a PVH kernel memory, CPUs,
  * the chips of /dev/kvm, ACPI's list of CPUs, a serial port and the port for verdicts, and nothing
  * else. It takes the options of QEMU's that tests/guests/run and the tests of Linux guests use, so
- * that it can stand in QEMU's place, and ends with the status that QEMU would end with. What it does
- * not know it refuses. It is no VMM for users (that is bv).
+ * that it can stand in QEMU's place, and ends with the status that QEMU would end with. What it
+ * does not know it refuses. It is no VMM for users (that is bv).
  */
 #include <elf.h>
 #include <err.h>
@@ -389,8 +389,11 @@ static void cpuid_give(int cpu, unsigned int index)
 	for (unsigned int i = 0; i < list->nent; i++) {
 		struct kvm_cpuid_entry2 *leaf = &list->entries[i];
 
-		if (leaf->function == 1)
+		if (leaf->function == 1) {
 			leaf->ebx = (leaf->ebx & 0xffff) | index << 24 | options.cpus << 16;
+			/* KVM_CAP_TSC_DEADLINE_TIMER says so, not this list. */
+			leaf->ecx |= 1u << 24;
+		}
 		if (leaf->function == 0xb)
 			leaf->edx = index;
 	}
@@ -493,7 +496,7 @@ static void *cpu_thread(void *argument)
 static void machine_make(void)
 {
 	struct kvm_userspace_memory_region region = { 0 };
-	struct kvm_pit_config pit = { 0 };
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
 
 	kvm = open("/dev/kvm", O_RDWR);
 	if (kvm < 0)

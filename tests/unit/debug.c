@@ -223,3 +223,80 @@ TEST(debug_registers_exit_until_they_are_used)
 	CHECK(!fake_hw(cpu)->wishes.dr_accesses);
 	machine_stop(&m);
 }
+
+/* A breakpoint at port 0x80 of one byte, in DR2. */
+static void port_breakpoint(u64 cr4)
+{
+	const struct bv_debugregs regs = { .db = { 0, 0, 0x80, 0 }, .dr7 = 0x02000010 };
+
+	start();
+	CHECK_EQ(bv_vcpu_debugregs_set(cpu, &regs), 0);
+	bv_vcpu_touch(cpu, BV_ST_CR);
+	cpu->state.cr4 |= cr4;
+}
+
+static void port(u16 number, bool in)
+{
+	struct bv_exit exit = { .kind = BV_EXIT_PORT, .length = 1 };
+
+	exit.port.port = number;
+	exit.port.bytes = 2;
+	exit.port.in = in;
+	fake_exit(cpu, &exit);
+	CHECK_EQ(go(), BV_RUN_IO);
+	go();
+}
+
+TEST(a_breakpoint_at_a_port_traps_behind_the_access)
+{
+	for (unsigned int in = 0; in < 2; in++) {
+		port_breakpoint(BV_CR4_DE);
+		cpu->gprs.rip = 0x100;
+		port(0x7f, in);
+		CHECK_EQ(cpu->gprs.rip, 0x101);
+		CHECK_EQ(fake_last_delivered(cpu), BV_EXC_DB);
+		CHECK_EQ(dr6() & 0xf, 4);
+		machine_stop(&m);
+	}
+}
+
+TEST(other_ports_and_other_breakpoints_do_not_trap)
+{
+	port_breakpoint(BV_CR4_DE);
+	port(0x7e, false);
+	port(0x81, true);
+	CHECK_EQ(fake_hw(cpu)->deliveries, 0);
+	machine_stop(&m);
+	port_breakpoint(0);
+	port(0x80, false);
+	CHECK_EQ(fake_hw(cpu)->deliveries, 0);
+	machine_stop(&m);
+}
+
+TEST(a_step_and_a_breakpoint_at_a_port_are_one_exception)
+{
+	port_breakpoint(BV_CR4_DE);
+	cpu->gprs.rflags |= BV_RFLAGS_TF;
+	port(0x80, false);
+	CHECK_EQ(fake_hw(cpu)->deliveries, 1);
+	CHECK_EQ(dr6() & (BV_DR6_BS | 0xf), BV_DR6_BS | 4);
+	machine_stop(&m);
+}
+
+TEST(the_handler_of_a_debug_exception_is_entered_without_general_detect)
+{
+	const struct bv_debugregs regs = { .dr7 = BV_DR7_GD };
+	const struct bv_guest_debug inject = { .enabled = true, .inject_db = true };
+	struct bv_debugregs back;
+
+	start();
+	CHECK_EQ(bv_vcpu_debugregs_set(cpu, &regs), 0);
+	debugger(&inject);
+	bv_vcpu_debugregs_get(cpu, &back);
+	CHECK(back.dr7 & BV_DR7_GD);
+	go();
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_DB);
+	bv_vcpu_debugregs_get(cpu, &back);
+	CHECK(!(back.dr7 & BV_DR7_GD));
+	machine_stop(&m);
+}

@@ -289,11 +289,32 @@ TEST(an_interrupt_cut_off_survives_an_exception_that_comes_first)
 	machine_stop(&m);
 }
 
+/* Code at 0x7000, where the vCPU is. */
+static void code(const void *bytes, unsigned int count)
+{
+	static u8 *memory;
+	struct bv_region_spec spec = { .pages = 16 };
+
+	memory = fake_memory_new(16, true);
+	spec.host_addr = (u64)memory;
+	CHECK_EQ(bv_mem_region_set(m.vm, &spec), 0);
+	memcpy(memory + 0x7000, bytes, count);
+	cpu->gprs.rip = 0x7000;
+	bv_vcpu_touch(cpu, BV_ST_SEG(BV_SEG_CS));
+	cpu->state.seg[BV_SEG_CS].base = 0;
+}
+
+static const struct bv_exit soft_cut = {
+	.kind = BV_EXIT_HOST,
+	.vectoring = { .kind = BV_VECTORING_SOFT_IRQ, .vector = 0x80 },
+};
+
 TEST(a_software_interrupt_is_delivered_again_as_one)
 {
 	struct bv_events events = { 0 };
 
 	start();
+	code("\xcd\x80", 2);
 	events.interrupt.injected = true;
 	events.interrupt.soft = true;
 	events.interrupt.vector = 0x80;
@@ -301,6 +322,52 @@ TEST(a_software_interrupt_is_delivered_again_as_one)
 	once();
 	CHECK_EQ(fake_last_delivered(cpu), 0x80);
 	CHECK_EQ(delivered_kind(), BV_EVENT_SOFT_IRQ);
+	CHECK_EQ(cpu->soft_next_rip, 0x7002);
+	machine_stop(&m);
+}
+
+TEST(a_software_interrupt_cut_off_is_raised_again_by_its_instruction)
+{
+	start();
+	code("\xcd\x80", 2);
+	go(&soft_cut);
+	CHECK_EQ(deliveries(), 0);
+	CHECK_EQ(cpu->gprs.rip, 0x7000);
+	machine_stop(&m);
+}
+
+TEST(a_restored_software_interrupt_whose_instruction_is_gone_is_forgotten)
+{
+	struct bv_events events = { 0 };
+
+	start();
+	code("\x90\x90", 2);
+	events.interrupt.injected = true;
+	events.interrupt.soft = true;
+	events.interrupt.vector = 0x80;
+	bv_vcpu_events_set(cpu, &events);
+	once();
+	CHECK_EQ(deliveries(), 0);
+	CHECK(!cpu->events.interrupt.injected);
+	machine_stop(&m);
+}
+
+TEST(a_software_interrupt_behind_an_exception_is_left_to_its_instruction)
+{
+	struct bv_events events = { 0 };
+
+	start();
+	code("\xcd\x80", 2);
+	events.interrupt.injected = true;
+	events.interrupt.soft = true;
+	events.interrupt.vector = 0x80;
+	events.exception.injected = true;
+	events.exception.vector = BV_EXC_DB;
+	bv_vcpu_events_set(cpu, &events);
+	once();
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_DB);
+	once();
+	CHECK_EQ(deliveries(), 1);
 	machine_stop(&m);
 }
 
@@ -370,6 +437,50 @@ TEST(after_the_iret_nmis_are_open_again)
 	machine_stop(&m);
 }
 
+TEST(an_nmi_behind_an_exception_makes_the_next_entry_end_at_once)
+{
+	u32 interrupts;
+
+	start();
+	bv_vcpu_nmi(cpu);
+	raise(BV_EXC_GP);
+	interrupts = fake_vcpu(cpu)->interrupts;
+	once();
+	CHECK_EQ(deliveries(), 1);
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_GP);
+	CHECK_EQ(fake_vcpu(cpu)->interrupts, interrupts + 1);
+	CHECK(!(cpu->gprs.rflags & BV_RFLAGS_TF));
+	once();
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_NMI);
+	machine_stop(&m);
+}
+
+/* Hardware that keeps NMIs out until IRET, and exits as soon as one can be taken. */
+TEST(with_nmi_windows_the_hardware_says_when)
+{
+	struct bv_vendor vendor = fake_vendor;
+
+	vendor.nmi_windows = true;
+	start();
+	bv_vendor = &vendor;
+	bv_vcpu_nmi(cpu);
+	once();
+	CHECK_EQ(deliveries(), 1);
+	CHECK(!fake_hw(cpu)->wishes.nmi_window);
+	bv_vcpu_nmi(cpu);
+	once();
+	CHECK_EQ(deliveries(), 1);
+	CHECK(fake_hw(cpu)->wishes.nmi_window);
+	CHECK(!(cpu->gprs.rflags & BV_RFLAGS_TF));
+	cpu->events.nmi.masked = false; /* as a vendor does after the guest's IRET */
+	once();
+	CHECK_EQ(deliveries(), 2);
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_NMI);
+	CHECK(!fake_hw(cpu)->wishes.nmi_window);
+	machine_stop(&m);
+	fake_vendor_use();
+}
+
 TEST(an_nmi_waits_for_the_end_of_a_shadow_by_a_step)
 {
 	start();
@@ -395,6 +506,76 @@ TEST(an_interrupt_waits_for_the_end_of_a_shadow)
 	CHECK(fake_hw(cpu)->wishes.irq_window);
 	fake_hw(cpu)->shadow = 0;
 	go(&(struct bv_exit){ .kind = BV_EXIT_IRQ_WINDOW });
+	CHECK_EQ(deliveries(), 1);
+	machine_stop(&m);
+}
+
+/* The window opens in a shadow: the hardware has forgotten it. */
+static void window_in_shadow(const void *bytes, unsigned int count)
+{
+	start();
+	code(bytes, count);
+	interrupts_on();
+	fake_hw(cpu)->shadow = 2;
+	message(0x40);
+	go(&(struct bv_exit){ .kind = BV_EXIT_IRQ_WINDOW });
+}
+
+TEST(a_shadow_that_the_hardware_forgets_is_stepped_over)
+{
+	window_in_shadow("\xf4", 1);
+	CHECK_EQ(deliveries(), 0);
+	CHECK(!fake_hw(cpu)->wishes.irq_window);
+	CHECK(fake_hw(cpu)->wishes.single_step);
+	CHECK(!(cpu->gprs.rflags & BV_RFLAGS_TF));
+	fake_hw(cpu)->shadow = 0;
+	once();
+	CHECK_EQ(deliveries(), 1);
+	CHECK(!fake_hw(cpu)->wishes.single_step);
+	machine_stop(&m);
+}
+
+TEST(a_software_interrupt_in_such_a_shadow_comes_before_the_interrupt)
+{
+	window_in_shadow("\x66\xcd\x80", 3);
+	CHECK_EQ(deliveries(), 1);
+	CHECK_EQ(fake_last_delivered(cpu), 0x80);
+	CHECK_EQ(delivered_kind(), BV_EVENT_SOFT_IRQ);
+	CHECK_EQ(cpu->soft_next_rip, 0x7003);
+	machine_stop(&m);
+}
+
+/* A window in a shadow, then the injection is cut off behind the instruction. */
+static bool cut_behind(struct bv_vcpu *vcpu, void *arg)
+{
+	unsigned int *entries = arg;
+
+	vcpu->exit = soft_cut;
+	if (*entries == 1)
+		vcpu->gprs.rip = vcpu->soft_next_rip;
+	else if (!*entries)
+		vcpu->exit = (struct bv_exit){ .kind = BV_EXIT_IRQ_WINDOW };
+	return (*entries)++ < 2;
+}
+
+TEST(a_software_interrupt_of_ours_that_is_cut_off_is_at_its_instruction_again)
+{
+	unsigned int entries = 0;
+
+	start();
+	code("\xcd\x80", 2);
+	fake_hw(cpu)->shadow = 2;
+	fake_guest(cpu, cut_behind, &entries);
+	once();
+	CHECK_EQ(entries, 3);
+	CHECK_EQ(cpu->gprs.rip, 0x7000);
+	CHECK(!cpu->events.interrupt.injected);
+	machine_stop(&m);
+}
+
+TEST(what_saves_the_flags_is_not_stepped_over)
+{
+	window_in_shadow("\x9c", 1);
 	CHECK_EQ(deliveries(), 1);
 	machine_stop(&m);
 }
@@ -442,5 +623,51 @@ TEST(the_guests_own_trap_flag_survives_a_step_of_ours)
 	once();
 	once();
 	CHECK(cpu->gprs.rflags & BV_RFLAGS_TF);
+	machine_stop(&m);
+}
+
+/* ---- strings to devices of user space ---- */
+
+TEST(what_waits_comes_between_two_repetitions_to_a_device)
+{
+	struct bv_exit fault = { .kind = BV_EXIT_NESTED_FAULT };
+
+	start();
+	code("\xf3\xaa", 2); /* rep stosb */
+	interrupts_on();
+	bv_vcpu_touch(cpu, BV_ST_SEG(BV_SEG_ES));
+	cpu->state.seg[BV_SEG_ES].base = 0x20000;
+	cpu->gprs.gpr[BV_RCX] = 100;
+	fault.fault.gpa = 0x20000;
+	fault.fault.write = true;
+	CHECK_EQ(go(&fault), BV_RUN_MMIO);
+	CHECK_EQ(run.mmio.gpa, 0x20000);
+	/* Nothing waits: the next repetition follows at once. */
+	CHECK_EQ(once(), BV_RUN_MMIO);
+	CHECK_EQ(run.mmio.gpa, 0x20001);
+	CHECK_EQ(fake_hw(cpu)->entries, 1);
+	message(0x40);
+	CHECK_EQ(once(), BV_RUN_INTERRUPTED);
+	CHECK_EQ(fake_last_delivered(cpu), 0x40);
+	CHECK_EQ(cpu->gprs.gpr[BV_RCX], 98);
+	CHECK_EQ(cpu->gprs.rip, 0x7000);
+	machine_stop(&m);
+}
+
+TEST(user_space_that_wants_out_gets_out_of_a_string)
+{
+	struct bv_exit fault = { .kind = BV_EXIT_NESTED_FAULT };
+
+	start();
+	code("\xf3\xaa", 2);
+	bv_vcpu_touch(cpu, BV_ST_SEG(BV_SEG_ES));
+	cpu->state.seg[BV_SEG_ES].base = 0x20000;
+	cpu->gprs.gpr[BV_RCX] = 100;
+	fault.fault.gpa = 0x20000;
+	fault.fault.write = true;
+	CHECK_EQ(go(&fault), BV_RUN_MMIO);
+	run.immediate_exit = true;
+	CHECK_EQ(once(), BV_RUN_INTERRUPTED);
+	CHECK_EQ(cpu->gprs.gpr[BV_RCX], 99);
 	machine_stop(&m);
 }

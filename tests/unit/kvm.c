@@ -212,6 +212,33 @@ TEST(events_come_back_as_set)
 	vmm_close(&vmm);
 }
 
+/* Where user space has no word for a payload, it finds it in CR2. */
+TEST(a_payload_is_in_its_register_when_events_are_read_without_it)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_EXCEPTION_PAYLOAD, .args = { 1 } };
+	struct kvm_vcpu_events events = {
+		.exception = { .pending = 1, .nr = 14, .has_error_code = 1, .error_code = 6 },
+		.exception_has_payload = 1,
+		.exception_payload = 0x1234000,
+		.flags = KVM_VCPUEVENT_VALID_PAYLOAD,
+	};
+	struct kvm_sregs sregs;
+
+	vmm_open(&vmm, VMM_VCPU);
+	CHECK_EQ(do_ioctl(vmm.vm, KVM_ENABLE_CAP, &cap), 0);
+	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_SET_VCPU_EVENTS, &events), 0);
+	cap.args[0] = 0;
+	CHECK_EQ(do_ioctl(vmm.vm, KVM_ENABLE_CAP, &cap), 0);
+	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_GET_SREGS, &sregs), 0);
+	CHECK_EQ(sregs.cr2, 0);
+	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_GET_VCPU_EVENTS, &events), 0);
+	CHECK_EQ(events.exception.injected, 1);
+	CHECK_EQ(events.exception.nr, 14);
+	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_GET_SREGS, &sregs), 0);
+	CHECK_EQ(sregs.cr2, 0x1234000);
+	vmm_close(&vmm);
+}
+
 TEST(processor_states_come_back_as_set)
 {
 	static const u32 states[] = { KVM_MP_STATE_HALTED, KVM_MP_STATE_UNINITIALIZED,
@@ -410,12 +437,16 @@ TEST(a_port_read_is_completed_by_the_next_run)
 	vmm_close(&vmm);
 }
 
-TEST(a_triple_fault_is_a_shutdown)
+TEST(a_triple_fault_is_a_shutdown_that_says_where)
 {
+	struct kvm_regs regs = { .rip = 0x1234, .rflags = 2 };
+
 	vmm_open(&vmm, VMM_VCPU);
+	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_SET_REGS, &regs), 0);
 	guest_exit(BV_EXIT_TRIPLE_FAULT, 0);
 	CHECK_EQ(run(), 0);
 	CHECK_EQ(vmm.run->exit_reason, KVM_EXIT_SHUTDOWN);
+	CHECK(strstr(last_reason(vmm.vm), "triple fault at f000:0x1234"));
 	vmm_close(&vmm);
 }
 

@@ -148,6 +148,8 @@ void bv_host_unpin(void);
  * run. Interrupts on, preemption may be off.
  */
 void bv_host_cpu_call(unsigned int cpu, void (*fn)(void *arg), void *arg);
+/* Whether that may be called from bv_vcpu_load. any. */
+bool bv_host_calls_at_load(void);
 /*
  * Changes bits of this CPU's CR4 in a way that the host knows of, so that they stay. irqs off.
  */

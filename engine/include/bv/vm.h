@@ -31,6 +31,13 @@ const char *bv_engine_vendor(void);
  */
 int bv_engine_init(void);
 void bv_engine_fini(void);
+/*
+ * Chooses the mitigations of processors' flaws (docs/mitigations.md), between bv_engine_init and
+ * the first CPU that is enabled: by words as "auto", "off" or "auto,-l1d". safe_returns: the host's
+ * code is compiled with return thunks. Those in force go to text. -BV_EINVAL: not understood, or
+ * the CPU cannot; the reason is in bv_why_global().
+ */
+int bv_engine_mitigate(const char *words, bool safe_returns, char *text, size_t size);
 /* Turns virtualization on or off on the CPU at hand. irqs off. */
 int bv_engine_cpu_enable(void);
 void bv_engine_cpu_disable(void);
@@ -217,6 +224,11 @@ int bv_vcpu_sregs_set(struct bv_vcpu *vcpu, const struct bv_sregs *sregs);
 void bv_vcpu_debugregs_get(struct bv_vcpu *vcpu, struct bv_debugregs *debugregs);
 int bv_vcpu_debugregs_set(struct bv_vcpu *vcpu, const struct bv_debugregs *debugregs);
 void bv_vcpu_events_get(struct bv_vcpu *vcpu, struct bv_events *events);
+/*
+ * Writes what a pending exception brings to CR2 or DR6 there, for a front that has no word for it:
+ * before it reads events and registers out.
+ */
+void bv_vcpu_exception_payload(struct bv_vcpu *vcpu);
 int bv_vcpu_events_set(struct bv_vcpu *vcpu, const struct bv_events *events);
 enum bv_mp_state bv_vcpu_mp_get(struct bv_vcpu *vcpu);
 int bv_vcpu_mp_set(struct bv_vcpu *vcpu, enum bv_mp_state state);

@@ -189,6 +189,7 @@ struct bv_desc_table {
 #define BV_DR7_FIXED_ONES 0x400ULL
 #define BV_DR7_GD BV_BIT(13)
 #define BV_DR7_ENABLES 0xffULL
+#define BV_DR7_RW_IO 2 /* of a breakpoint's two R/W bits, with CR4.DE */
 
 /* exceptions */
 enum bv_vector {
