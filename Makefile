@@ -43,7 +43,7 @@ ALL_FUZZERS := $(FUZZERS) $(VMM_FUZZERS)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,bv-debian bv-life bv-many data demo fuzz-ioctl guests host \
-	life linux-login memory other-guests state)
+	life linux-login memory other-guests state xen-boot)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx, but for vtx-quick.
 VTX_TESTS := $(addprefix tests/system/,vtx-guests vtx-linux)
 SHORT_TESTS := $(filter-out $(LONG_TESTS) $(VTX_TESTS),$(SYSTEM_TESTS))
@@ -310,7 +310,7 @@ test-system: module guests bv ## the tests in the emulated PC
 	@tests/run $(SHORT_TESTS)
 
 .PHONY: test-long
-test-long: module guests bv ## the long tests in the emulated PC
+test-long: module guests hypervisor bv ## the long tests in the emulated PC
 	@tests/run $(LONG_TESTS)
 
 .PHONY: test-vtx

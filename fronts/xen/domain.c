@@ -280,10 +280,12 @@ static const char *const shutdown_words[] = {
 	[SHUTDOWN_watchdog] = "watchdog",  [SHUTDOWN_soft_reset] = "soft reset",
 };
 
-static void hardware_end(struct bvx_domain *domain, u32 code)
+/* A watchdog calls it in an interrupt; the machine ends in a thread. */
+static void hardware_end(struct bvx_work *work)
 {
+	u32 code = BV_CONTAINER(work, struct bvx_domain, over)->shutdown_code;
+
 	bvx_note("Dom0 is over: %s", shutdown_words[code]);
-	(void)domain;
 	bvx_host_end(code == SHUTDOWN_poweroff ? BVX_END_POWEROFF :
 		     code == SHUTDOWN_reboot   ? BVX_END_REBOOT :
 		     code == SHUTDOWN_watchdog ? BVX_END_WATCHDOG :
@@ -297,8 +299,10 @@ void bvx_domain_shutdown(struct bvx_domain *domain, u32 code)
 	if (__atomic_exchange_n(&domain->shut_down, true, __ATOMIC_SEQ_CST))
 		return;
 	domain->shutdown_code = code;
-	if (domain->hardware)
-		hardware_end(domain, code);
+	if (domain->hardware) {
+		domain->over.perform = hardware_end;
+		bvx_host_work(&domain->over);
+	}
 	if (code != SHUTDOWN_poweroff && code != SHUTDOWN_reboot && code != SHUTDOWN_suspend)
 		bvx_note("d%u is over: %s", domain->id, shutdown_words[code]);
 	bvx_domain_stop(domain);

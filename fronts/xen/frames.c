@@ -86,7 +86,7 @@ void bvx_frame_hold(struct bv_mfn mfn)
 
 /* ---- the end of a frame ---- */
 
-static void uncharge(struct bvx_domain *domain, u64 count)
+void bvx_pages_uncharge(struct bvx_domain *domain, u64 count)
 {
 	if (!__atomic_sub_fetch(&domain->live, count, __ATOMIC_SEQ_CST))
 		bvx_domain_put(domain);
@@ -96,7 +96,7 @@ static void frame_free(struct bv_mfn mfn, struct bvx_domain *owner, bool charged
 {
 	bvx_host_frames_free(mfn, 0);
 	if (charged)
-		uncharge(owner, 1);
+		bvx_pages_uncharge(owner, 1);
 }
 
 void bvx_frame_drop(struct bvx_domain *owner, struct bv_mfn mfn, bool charged)
@@ -183,7 +183,7 @@ int bvx_pages_alloc(struct bvx_domain *domain, unsigned int order, u64 below, st
 		return -XEN_ENOMEM;
 	error = bvx_host_frames_alloc(order, below, mfn);
 	if (error)
-		uncharge(domain, 1ULL << order);
+		bvx_pages_uncharge(domain, 1ULL << order);
 	return error;
 }
 

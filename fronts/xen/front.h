@@ -109,6 +109,7 @@ struct bvx_domain {
 	u32 refs; /* atomic */
 	u64 live; /* atomic: frames charged to it, plus one until it is dead */
 	struct bvx_work end; /* the last reference is gone */
+	struct bvx_work over; /* Dom0 has shut down */
 
 	struct bvx_p2m p2m; /* has its own locks */
 
@@ -250,6 +251,7 @@ void bvx_frames_fini(void);
 int bvx_pages_alloc(struct bvx_domain *domain, unsigned int order, u64 below, struct bv_mfn *mfn);
 /* Charges `count` pages; false: beyond its maximum, or promised to others. any. */
 bool bvx_pages_charge(struct bvx_domain *domain, u64 count);
+void bvx_pages_uncharge(struct bvx_domain *domain, u64 count); /* any */
 u64 bvx_pages_of(const struct bvx_domain *domain);
 /* Room for a frame's count: before get, without locks. -XEN_ENOMEM. sleep. */
 int bvx_frame_prepare(struct bv_mfn mfn);

@@ -75,6 +75,41 @@ static int block_place(struct bvx_domain *domain, u64 gfn, struct bv_mfn mfn, u3
 	return error;
 }
 
+/* Dom0's memory lies one to one, where its devices reach it: it gets back its own frame, or none. */
+static int own_page_populate(struct bvx_domain *domain, u64 gfn)
+{
+	const struct bvx_entry entry = { .mfn = BV_MFN(gfn), .type = BVX_RAM };
+	struct bvx_entry old;
+	int error;
+
+	if (!bvx_pages_charge(domain, 1))
+		return -XEN_ENOMEM;
+	error = bvx_host_frame_take(entry.mfn);
+	if (error) {
+		bvx_pages_uncharge(domain, 1);
+		return error;
+	}
+	error = bvx_p2m_set_where(domain, gfn, &entry, BVX_NONE, &old);
+	if (error)
+		bvx_frame_drop(domain, entry.mfn, true);
+	return error;
+}
+
+static int own_extent_populate(struct reservation *res, u64 gfn)
+{
+	for (u64 i = 0; i < 1ULL << res->op->extent_order; i++) {
+		int error = own_page_populate(res->domain, gfn + i);
+
+		if (!error)
+			continue;
+		bvx_call_refuse(res->call, -error, "frame %#llx is not free", gfn + i);
+		while (i--)
+			page_remove(res->domain, gfn + i);
+		return error;
+	}
+	return 0;
+}
+
 static int extent_populate(struct reservation *res, u64 index)
 {
 	struct bvx_domain *domain = res->domain;
@@ -91,6 +126,8 @@ static int extent_populate(struct reservation *res, u64 index)
 				       order);
 	if (res->op->mem_flags & XENMEMF_populate_on_demand)
 		return bvx_call_refuse(res->call, XEN_EOPNOTSUPP, "population on demand");
+	if (domain->hardware)
+		return own_extent_populate(res, gfn);
 	error = bvx_pages_alloc(domain, order, bits && bits < 52 ? 1ULL << bits : 0, &mfn);
 	if (error)
 		return bvx_call_refuse(res->call, -error,

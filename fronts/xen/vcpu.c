@@ -327,8 +327,8 @@ static int vcpu_parts(struct bvx_vcpu *vcpu)
 	vcpu->host = vcpu->io_page ? bvx_host_vcpu_new(domain->host, vcpu) : NULL;
 	if (!vcpu->host)
 		return -XEN_ENOMEM;
-	vcpu->vcpu = bv_vcpu_create(domain->vm, bvx_apic_id(vcpu), vcpu->host, vcpu->io_page,
-				    &error);
+	vcpu->vcpu =
+		bv_vcpu_create(domain->vm, bvx_apic_id(vcpu), vcpu->host, vcpu->io_page, &error);
 	if (!vcpu->vcpu)
 		return error;
 	bv_vcpu_set_pv(vcpu->vcpu, vcpu);

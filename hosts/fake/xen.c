@@ -11,8 +11,8 @@
 #include "hosts/fake/state.h"
 #include "hosts/fake/xen.h"
 
-/* Machine frames begin here. */
-#define FIRST_MFN 0x100ULL
+/* Machine frames begin here: so that Dom0's first frames lie one to one. */
+#define FIRST_MFN 0ULL
 #define CONSOLE_BYTES 65536
 
 struct fake_host_vcpu {
@@ -61,8 +61,9 @@ int bvx_host_frames_alloc(unsigned int order, u64 below, struct bv_mfn *mfn)
 	pthread_mutex_lock(&host_lock);
 	if (host.until_failure == 1 || (host.until_failure && host.until_failure-- == 1))
 		goto out;
-	for (at = 0; at < host.frames; at += count) {
-		/* FIRST_MFN is aligned to more than the orders in use here. */
+	/* Single ones from the top, so that blocks find room below. */
+	for (u64 i = 0; i < host.frames; i += count) {
+		at = order ? i : host.frames - 1 - i;
 		if (!run_free(at, count) || (below && (FIRST_MFN + at + count) << 12 > below))
 			continue;
 		memset(host.used + at, 1, count);
@@ -75,6 +76,23 @@ int bvx_host_frames_alloc(unsigned int order, u64 below, struct bv_mfn *mfn)
 out:
 	pthread_mutex_unlock(&host_lock);
 	return error;
+}
+
+int bvx_host_frame_take(struct bv_mfn mfn)
+{
+	u64 at = mfn.n - FIRST_MFN;
+	bool is_free;
+
+	fake_may_sleep(__func__);
+	pthread_mutex_lock(&host_lock);
+	is_free = run_free(at, 1);
+	if (is_free) {
+		host.used[at] = 1;
+		memset(host.arena + (at << 12), 0, 4096);
+		host.taken++;
+	}
+	pthread_mutex_unlock(&host_lock);
+	return is_free ? 0 : -BV_EBUSY;
 }
 
 void bvx_host_frames_free(struct bv_mfn mfn, unsigned int order)
@@ -95,7 +113,7 @@ void bvx_host_frames_free(struct bv_mfn mfn, unsigned int order)
 
 void *bvx_host_frame_va(struct bv_mfn mfn)
 {
-	if (mfn.n < FIRST_MFN || mfn.n - FIRST_MFN >= host.frames)
+	if (mfn.n - FIRST_MFN >= host.frames)
 		return NULL;
 	return host.arena + ((mfn.n - FIRST_MFN) << 12);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What we need of ACPI's static tables: processors, I/O APICs, timers, how to turn the machine off. No AML is read: that is Dom0's.
- * Source: ACPI 6.4, chapter 5.2.
+ * What we need of ACPI's static tables: processors, I/O APICs, timers, how to turn the machine
+ * off. No AML is read: that is Dom0's. Source: ACPI 6.4, chapter 5.2.
  */
 #include "hosts/metal/metal.h"
 #include "hosts/metal/acpi.h"

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The machine's local APICs and I/O APICs. Sources: Intel SDM volume 3, chapter 11 (APIC); 82093AA data sheet.
+ * The machine's local APICs and I/O APICs. Sources: Intel SDM volume 3, chapter 11 (APIC); 82093AA
+ * data sheet.
  *
- * Local APICs work as Dom0 believes its own to do (passthrough.c): the flat logical model, CPU i with logical ID 1 << i.
+ * Local APICs work as Dom0 believes its own to do (passthrough.c): the flat logical model, CPU i
+ * with logical ID 1 << i.
  */
 #include "hosts/metal/metal.h"
 
@@ -161,7 +163,10 @@ void ioapic_write(u32 gsi, u64 entry)
 	bv_host_spin_unlock_irq(&ioapics.lock, flags);
 }
 
-/* The lower half alone: the mask of a level pin, which a switch to edge and back would make forget its state. */
+/*
+ * The lower half alone: the mask of a level pin, which a switch to edge and back would make forget
+ * its state.
+ */
 void ioapic_write_low(u32 gsi, u32 low)
 {
 	u64 flags = bv_host_spin_lock_irq(&ioapics.lock);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the loader says: command lines, memory, modules. Three forms are read (Multiboot 1, Multiboot 2, PVH), and copied at once: what they
- * lie in is memory that is used again later.
+ * What the loader says: command lines, memory, modules. Three forms are read (Multiboot 1,
+ * Multiboot 2, PVH), and copied at once: what they lie in is memory that is used again later.
  *
- * Sources: Multiboot Specification 0.6.96, 3.3; Multiboot2 Specification 2.0, 3.6; Xen's public/arch-x86/hvm/start_info.h.
+ * Sources: Multiboot Specification 0.6.96, 3.3; Multiboot2 Specification 2.0, 3.6; Xen's
+ * public/arch-x86/hvm/start_info.h.
  */
 #include <stdint.h>
 
@@ -167,7 +168,10 @@ static void mb2_take(const struct mb2_tag *tag, u64 pa)
 		break;
 	case MB2_ACPI_OLD:
 	case MB2_ACPI_NEW:
-		/* A copy in the loader's memory: taken at once by acpi_init, which comes before that is used again. */
+		/*
+		 * A copy in the loader's memory: taken at once by acpi_init, which comes before
+		 * that is used again.
+		 */
 		boot.rsdp = pa + sizeof(*tag);
 		break;
 	default:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The serial console: a 16550 at COM1 (or COM2), 115200 baud 8N1 unless com1= says otherwise, and the ring of all that was written, which
- * `xl dmesg` reads. What the user types goes to Dom0.
+ * The serial console: a 16550 at COM1 (or COM2), 115200 baud 8N1 unless com1= says otherwise, and
+ * the ring of all that was written, which `xl dmesg` reads. What the user types goes to Dom0.
  */
 #include "hosts/metal/metal.h"
 #include "fronts/xen/xen.h"

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Dom0 is built: its memory, where each frame lies under the guest frame of the same number; its kernel and initrd, which the loader left as
- * modules; its ACPI tables, the machine's own but for those that name processors; and the start info of the PVH boot protocol.
+ * Dom0 is built: its memory, where each frame lies under the guest frame of the same number; its
+ * kernel and initrd, which the loader left as modules; its ACPI tables, the machine's own but for
+ * those that name processors; and the start info of the PVH boot protocol.
  *
- * The modules may lie where the kernel has to go. So both are first copied to the end of memory, their old places are freed, then Dom0's
- * memory is taken, from its beginning on, and the kernel and the initrd are put into it.
+ * The modules may lie where the kernel has to go. So both are first copied to the end of memory,
+ * their old places are freed, then Dom0's memory is taken, from its beginning on, and the kernel
+ * and the initrd are put into it.
  */
 #include <stdint.h>
 
@@ -138,7 +140,10 @@ static void ram_add(u64 first, u64 end)
 		dom0.low_top = end << BV_PAGE_SHIFT;
 }
 
-/* Below 640 KiB all that is memory is Dom0's: nothing of ours is there any more, and its processors begin there. */
+/*
+ * Below 640 KiB all that is memory is Dom0's: nothing of ours is there any more, and its
+ * processors begin there.
+ */
 static void take_low(void)
 {
 	for (u32 i = 0; i < boot.ranges; i++) {
@@ -310,7 +315,10 @@ static void map_put_ram(struct map *map, u64 start, u64 end)
 	map_put(map, start, end, RANGE_RAM);
 }
 
-/* The machine's map; memory that is not Dom0's is reserved, so that it takes nothing there for free address space. */
+/*
+ * The machine's map; memory that is not Dom0's is reserved, so that it takes nothing there for
+ * free address space.
+ */
 static u32 map_make(struct hvm_memmap_table_entry *entry)
 {
 	struct map map = { .entry = entry };

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Dom0's kernel: an unpacked 64-bit ELF file with a note that tells its PVH entry. The file is the user's and is checked like any input. */
+/*
+ * Dom0's kernel: an unpacked 64-bit ELF file with a note that tells its PVH entry. The file is the
+ * user's and is checked like any input.
+ */
 #include <stdint.h>
 
 #include <xen/elfnote.h>

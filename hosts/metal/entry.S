@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From the loader to C. Every loader enters in 32-bit protected mode without paging: Multiboot 1 and 2 with a magic number in EAX and the
- * information in EBX, PVH with its information in EBX. Application processors come from real mode through the trampoline.
+ * From the loader to C. Every loader enters in 32-bit protected mode without paging: Multiboot 1
+ * and 2 with a magic number in EAX and the information in EBX, PVH with its information in EBX.
+ * Application processors come from real mode through the trampoline.
  */
 #include "hosts/metal/layout.h"
 

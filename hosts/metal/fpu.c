@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guests' FPU and vector state. We use none ourselves: while a vCPU's thread is on a CPU its state is in the registers, also outside of
- * the guest. It is saved whenever the thread leaves the CPU, and loaded when it comes, unless it is still there.
+ * The guests' FPU and vector state. We use none ourselves: while a vCPU's thread is on a CPU its
+ * state is in the registers, also outside of the guest. It is saved whenever the thread leaves the
+ * CPU, and loaded when it comes, unless it is still there.
  */
 #include "hosts/metal/metal.h"
 
@@ -192,7 +193,10 @@ int bv_host_xsave_set(struct bv_vcpu *vcpu, const void *area, u32 size)
 
 	if (size < bv_host_xsave_size() || header[0] & ~(fpu.xcr0 ? fpu.xcr0 : 3))
 		return -BV_EINVAL;
-	/* Neither the compacted form nor reserved bits of the header and of MXCSR: XRSTOR would fault on them. */
+	/*
+	 * Neither the compacted form nor reserved bits of the header and of MXCSR: XRSTOR would
+	 * fault on them.
+	 */
 	for (u32 i = 1; i < 8; i++)
 		if (header[i])
 			return -BV_EINVAL;

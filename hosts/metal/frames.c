@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Machine memory: a buddy allocator over all frames, and the small pieces of our own (bv_host_alloc).
+ * Machine memory: a buddy allocator over all frames, and the small pieces of our own
+ * (bv_host_alloc).
  *
- * For each frame there is one word: who owns it, and for the first frame of a free block its order. The links of the free lists lie in
- * the free blocks themselves. A block of order n is free as a whole exactly if its first frame says so; the other frames of it are marked
- * as free too, with no order.
+ * For each frame there is one word: who owns it, and for the first frame of a free block its
+ * order. The links of the free lists lie in the free blocks themselves. A block of order n is free
+ * as a whole exactly if its first frame says so; the other frames of it are marked as free too,
+ * with no order.
  *
- * Small pieces: a page is cut into pieces of one size (a power of two), its head says which. Pieces that begin on a page boundary are blocks
- * of whole pages; their order stands in the frame's word.
+ * Small pieces: a page is cut into pieces of one size (a power of two), its head says which.
+ * Pieces that begin on a page boundary are blocks of whole pages; their order stands in the
+ * frame's word.
  */
 #include "hosts/metal/metal.h"
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the front asks of the machine as a whole (os.h), and does not concern a vCPU or Dom0's devices. */
+/*
+ * What the front asks of the machine as a whole (os.h), and does not concern a vCPU or Dom0's
+ * devices.
+ */
 #include "hosts/metal/metal.h"
 #include "fronts/xen/xen.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The file that loaders take: a 32-bit ELF, as Multiboot wants it, around the hypervisor's own image. The image begins with the jumps of
- * its entries (entry.S), at offsets 0 and 16.
+ * The file that loaders take: a 32-bit ELF, as Multiboot wants it, around the hypervisor's own
+ * image. The image begins with the jumps of its entries (entry.S), at offsets 0 and 16.
  */
 #include "hosts/metal/layout.h"
 

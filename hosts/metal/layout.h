@@ -2,8 +2,9 @@
 /*
  * Where things lie, for C, assembly and the linker script.
  *
- * Virtual: the image at IMAGE_BASE, all machine memory at DIRECT_BASE + its address. Both are in the part of the upper half that Xen's ABI
- * keeps for a hypervisor, so that PV guests can have the rest.
+ * Virtual: the image at IMAGE_BASE, all machine memory at DIRECT_BASE + its address. Both are in
+ * the part of the upper half that Xen's ABI keeps for a hypervisor, so that PV guests can have the
+ * rest.
  */
 #ifndef METAL_LAYOUT_H
 #define METAL_LAYOUT_H

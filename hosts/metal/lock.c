@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Spin locks, and everything that sleeps: queues of waiting threads, mutexes, read-write locks. The contracts are in bv/host.h. */
+/*
+ * Spin locks, and everything that sleeps: queues of waiting threads, mutexes, read-write locks.
+ * The contracts are in bv/host.h.
+ */
 #include "hosts/metal/metal.h"
 
 /* ---- spin locks: tickets, so that each gets its turn ---- */

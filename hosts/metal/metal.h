@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of hosts/metal offer each other. What each is, its head says; contexts are named as in bv/host.h. */
+/*
+ * What the files of hosts/metal offer each other. What each is, its head says; contexts are named
+ * as in bv/host.h.
+ */
 #ifndef METAL_METAL_H
 #define METAL_METAL_H
 
@@ -141,7 +144,9 @@ extern u32 metal_cpu_count;
 
 void smp_init_boot(void);
 void smp_start(void);
-/* Runs fn(arg) on each of the CPUs of the mask but this one, waits until all have. Interrupts on. */
+/*
+ * Runs fn(arg) on each of the CPUs of the mask but this one, waits until all have. Interrupts on.
+ */
 void metal_call_cpus(u64 mask, void (*fn)(void *arg), void *arg);
 void smp_call_interrupt(void);
 /* Stops all others, for good. any. */
@@ -267,7 +272,10 @@ void thread_free(struct thread *thread);
 void schedule(void);
 /* any. */
 void thread_wake(struct thread *thread);
-/* The next schedule() of the current thread sleeps, unless it is woken before; and takes that back. any. */
+/*
+ * The next schedule() of the current thread sleeps, unless it is woken before; and takes that
+ * back. any.
+ */
 void thread_prepare_block(void);
 void thread_unblock_self(void);
 void thread_runtime(struct thread *thread, struct bvx_host_runtime *runtime);
@@ -310,7 +318,10 @@ struct metal_vcpu {
 void fpu_init_cpu(void);
 void *fpu_alloc(void);
 void fpu_release(void *area);
-/* The thread is about to be freed: no CPU takes its registers for those of another at the same address. */
+/*
+ * The thread is about to be freed: no CPU takes its registers for those of another at the same
+ * address.
+ */
 void fpu_forget(struct thread *thread);
 /* The thread's state is in the registers when it returns. irqs off. */
 void fpu_load(struct thread *thread);

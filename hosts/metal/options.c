@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The command line: Xen's options where there is one for what we have. An option that we do not know is named on the console and
- * ignored, as is the value of one whose value cannot be.
+ * The command line: Xen's options where there is one for what we have. An option that we do not
+ * know is named on the console and ignored, as is the value of one whose value cannot be.
  */
 #include "hosts/metal/metal.h"
 

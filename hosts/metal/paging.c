@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Our own page tables: memory and devices at DIRECT_BASE, the image with the rights that its parts need. */
+/*
+ * Our own page tables: memory and devices at DIRECT_BASE, the image with the rights that its parts
+ * need.
+ */
 #include "hosts/metal/metal.h"
 
 #define PTE_P BV_BIT(0)
@@ -52,7 +55,10 @@ static bool has_ram(u64 start, u64 end)
 	return false;
 }
 
-/* Devices are what is no memory; large pages with both are left as they are: the MTRRs tell them apart. */
+/*
+ * Devices are what is no memory; large pages with both are left as they are: the MTRRs tell them
+ * apart.
+ */
 static void map_low(void)
 {
 	for (u64 i = 0; i < 2048; i++) {

@@ -2,13 +2,16 @@
 /*
  * Dom0 and the machine's hardware: ports, device memory, I/O APICs, interrupts.
  *
- * Interrupts keep their vectors. Dom0's vCPU i has the APIC ID of CPU i, and CPUs have the logical IDs that Dom0 gives its vCPUs. So what
- * Dom0 writes into a device's MSI registers is right as it stands: the message comes to CPU i with the vector that Dom0 chose, and is handed
- * on to vCPU i, wherever that runs. Nothing of PCI has to be watched. Our own vectors lie above those that Dom0's devices have.
+ * Interrupts keep their vectors. Dom0's vCPU i has the APIC ID of CPU i, and CPUs have the logical
+ * IDs that Dom0 gives its vCPUs. So what Dom0 writes into a device's MSI registers is right as it
+ * stands: the message comes to CPU i with the vector that Dom0 chose, and is handed on to vCPU i,
+ * wherever that runs. Nothing of PCI has to be watched. Our own vectors lie above those that
+ * Dom0's devices have.
  *
- * The I/O APICs' registers are emulated, each entry written through to the chip. A level interrupt is masked in the chip when it comes and
- * unmasked at Dom0's EOI, so that it cannot keep a CPU from everything else. The engine tells of EOIs for vectors that stand in its routes
- * as level (BV_RUN_EOI); the front hands that on to bvx_host_dom0_eoi.
+ * The I/O APICs' registers are emulated, each entry written through to the chip. A level interrupt
+ * is masked in the chip when it comes and unmasked at Dom0's EOI, so that it cannot keep a CPU
+ * from everything else. The engine tells of EOIs for vectors that stand in its routes as level
+ * (BV_RUN_EOI); the front hands that on to bvx_host_dom0_eoi.
  */
 #include "hosts/metal/metal.h"
 #include "bv/irq.h"
@@ -175,7 +178,10 @@ static void ioapic_access(u32 which, struct bv_run *run)
 
 /* ---- interrupts ---- */
 
-/* Takes note of the level pins with this vector that reach this CPU; *entry is one of them, or of the edge ones. */
+/*
+ * Takes note of the level pins with this vector that reach this CPU; *entry is one of them, or of
+ * the edge ones.
+ */
 static bool pins_raised(u8 vector, const struct metal_cpu *cpu, u64 *entry)
 {
 	bool found = false;
@@ -309,8 +315,9 @@ bool passthrough_address(u64 start, u64 end)
 }
 
 /*
- * A device's address that Dom0 touches for the first time (only those below 4 GiB are mapped beforehand): mapped, as much of 2 MiB as may be
- * passed through, and carried out by hand this once.
+ * A device's address that Dom0 touches for the first time (only those below 4 GiB are mapped
+ * beforehand): mapped, as much of 2 MiB as may be passed through, and carried out by hand this
+ * once.
  */
 static void device_access(struct bv_run *run)
 {

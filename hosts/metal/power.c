@@ -8,7 +8,10 @@ void machine_halt(void)
 		__asm__ volatile("cli; hlt");
 }
 
-/* In the order in which they are the most likely to work: ACPI's register, the chipset's, the keyboard controller, a triple fault. */
+/*
+ * In the order in which they are the most likely to work: ACPI's register, the chipset's, the
+ * keyboard controller, a triple fault.
+ */
 void machine_reboot(void)
 {
 	struct {
@@ -30,8 +33,8 @@ void machine_reboot(void)
 }
 
 /*
- * The values for S5 stand in AML, which we do not read: Dom0 turns the machine off itself. What comes here is a Dom0 that went away without
- * ACPI; then the machine halts.
+ * The values for S5 stand in AML, which we do not read: Dom0 turns the machine off itself. What
+ * comes here is a Dom0 that went away without ACPI; then the machine halts.
  */
 void machine_off(void)
 {

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Threads and who of them runs. Every vCPU is a thread with a stack of its own; so are works of the front, and each CPU's idle thread.
+ * Threads and who of them runs. Every vCPU is a thread with a stack of its own; so are works of
+ * the front, and each CPU's idle thread.
  *
- * One queue for all CPUs, under one lock. Each thread has a virtual time, which grows while it runs, the slower the larger its weight; who
- * has the least goes next, and who wakes does not get more than SLEEP_BONUS of what it slept through. A thread runs until it sleeps, yields,
- * or its slice is over and another waits: then it gives way before it enters the guest again. Code of ours is not preempted.
+ * One queue for all CPUs, under one lock. Each thread has a virtual time, which grows while it
+ * runs, the slower the larger its weight; who has the least goes next, and who wakes does not get
+ * more than SLEEP_BONUS of what it slept through. A thread runs until it sleeps, yields, or its
+ * slice is over and another waits: then it gives way before it enters the guest again. Code of
+ * ours is not preempted.
  *
- * States. A thread that wants to sleep says BLOCKED first (thread_prepare_block), then looks once more whether it has to, then calls
- * schedule(). A wake turns BLOCKED into READY: before the switch, schedule() then queues it again; after it, the wake queues it. Both happen
- * under the lock, which is held over the switch: the thread that comes releases it.
+ * States. A thread that wants to sleep says BLOCKED first (thread_prepare_block), then looks once
+ * more whether it has to, then calls schedule(). A wake turns BLOCKED into READY: before the
+ * switch, schedule() then queues it again; after it, the wake queues it. Both happen under the
+ * lock, which is held over the switch: the thread that comes releases it.
  */
 #include "hosts/metal/metal.h"
 
@@ -131,7 +135,10 @@ static bool is_idle(const struct metal_cpu *cpu)
 	return cpu->current == cpu->idle && !cpu->resched;
 }
 
-/* Finds a CPU for who has just become ready: the last one, another idle one, or the one whose thread has had the most. */
+/*
+ * Finds a CPU for who has just become ready: the last one, another idle one, or the one whose
+ * thread has had the most.
+ */
 static void place(struct thread *thread)
 {
 	struct metal_cpu *most = NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Time: the time stamp counter, whose rate is measured once against the ACPI timer (or the 8254), the wall clock from the CMOS, and timers,
- * a sorted list for each CPU behind its local APIC's timer.
+ * Time: the time stamp counter, whose rate is measured once against the ACPI timer (or the 8254),
+ * the wall clock from the CMOS, and timers, a sorted list for each CPU behind its local APIC's
+ * timer.
  */
 #include "hosts/metal/metal.h"
 

@@ -62,7 +62,10 @@ trap_common:
 	add $16, %rsp
 	iretq
 
-	/* void thread_switch(u64 *save_rsp, u64 rsp): what a C function expects to find again is kept on the stack. */
+	/*
+	 * void thread_switch(u64 *save_rsp, u64 rsp): what a C function expects to find again is
+	 * kept on the stack.
+	 */
 	.globl thread_switch
 thread_switch:
 	push %rbp
