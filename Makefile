@@ -104,9 +104,11 @@ METAL := $(BUILD)/hypervisor
 METAL_SOURCES := $(call find_c,engine fronts/xen hosts/metal)
 METAL_OBJECTS := $(METAL_SOURCES:%.c=$(METAL)/obj/%.o) $(METAL)/obj/hosts/metal/entry.o \
 	$(METAL)/obj/hosts/metal/vectors.o
-METAL_FLAGS := $(FLAGS) -O2 -ffreestanding -fno-omit-frame-pointer -mno-red-zone -mgeneral-regs-only \
+METAL_FLAGS := $(FLAGS) -O2 -ffreestanding -fno-omit-frame-pointer -mno-red-zone \
+	-mgeneral-regs-only \
 	-fpie -include hosts/metal/hidden.h -fno-stack-protector -fno-asynchronous-unwind-tables \
 	-fcf-protection=none -Wframe-larger-than=2048
+METAL_LD := ld -nostdlib -static -z noexecstack
 METAL_MAX_BYTES := 524288
 
 .PHONY: hypervisor
@@ -132,25 +134,26 @@ $(METAL)/symbols-0.o: tools/symbols
 	$(Q)tools/symbols | gcc -c -x assembler -o $@ -
 
 $(METAL)/image-0: $(METAL_OBJECTS) $(METAL)/metal.lds $(METAL)/symbols-0.o
-	$(Q)ld -nostdlib -static -z noexecstack -T $(METAL)/metal.lds -o $@ $(METAL_OBJECTS) $(METAL)/symbols-0.o
+	$(Q)$(METAL_LD) -T $(METAL)/metal.lds -o $@ $(METAL_OBJECTS) $(METAL)/symbols-0.o
 
 $(METAL)/symbols.o: $(METAL)/image-0 tools/symbols
 	$(Q)tools/symbols $< | gcc -c -x assembler -o $@ -
 
 # With debug information: for gdb.
 $(METAL)/bivisor-syms: $(METAL)/image-0 $(METAL)/symbols.o
-	$(Q)ld -nostdlib -static -z noexecstack -T $(METAL)/metal.lds -o $@ $(METAL_OBJECTS) $(METAL)/symbols.o
+	$(Q)$(METAL_LD) -T $(METAL)/metal.lds -o $@ $(METAL_OBJECTS) $(METAL)/symbols.o
 
 $(METAL)/bivisor: $(METAL)/bivisor-syms hosts/metal/image.S hosts/metal/layout.h $(METAL)/image.lds
 	@echo "  LD         $@"
 	$(Q)objcopy -O binary -R .bss $< $(METAL)/image.bin
 	$(Q)bss=$$(nm $< | awk '$$3 == "image_begin" { a = $$1 } $$3 == "image_end" { b = $$1 } \
 		END { print "0x" b " - 0x" a }')" - $$(stat -c %s $(METAL)/image.bin)"; \
-	gcc -m32 -I. -DIMAGE_FILE='"$(METAL)/image.bin"' -DIMAGE_BSS="($$bss)" -c -o $(METAL)/image.o \
-		hosts/metal/image.S
-	$(Q)ld -m elf_i386 -nostdlib -static -z noexecstack --no-warn-rwx-segments -T $(METAL)/image.lds -o $@ \
+	gcc -m32 -I. -DIMAGE_FILE='"$(METAL)/image.bin"' -DIMAGE_BSS="($$bss)" -c \
+		-o $(METAL)/image.o hosts/metal/image.S
+	$(Q)$(METAL_LD) -m elf_i386 --no-warn-rwx-segments -T $(METAL)/image.lds -o $@ \
 		$(METAL)/image.o
-	@[ "$$(stat -c %s $@)" -le $(METAL_MAX_BYTES) ] || { echo "$@ is larger than $(METAL_MAX_BYTES) bytes"; exit 1; }
+	@[ "$$(stat -c %s $@)" -le $(METAL_MAX_BYTES) ] || \
+		{ echo "$@ is larger than $(METAL_MAX_BYTES) bytes"; exit 1; }
 
 # --- unit tests: engine, fronts and hosts/fake in user space -----------------------------------
 
@@ -333,4 +336,5 @@ clean: ## removes what was built; what was fetched stays in the cache
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
--include $(shell find $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/bv $(METAL) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/bv $(METAL) \
+	-name '*.d' 2>/dev/null)

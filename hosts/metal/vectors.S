@@ -5,7 +5,9 @@
 	.altmacro
 	.macro entry vector
 	.balign 16
-	.if (\vector == 8) || (\vector >= 10 && \vector <= 14) || (\vector == 17) || (\vector == 21) || (\vector == 29) || (\vector == 30)
+	/* Those for which the processor has pushed an error code itself. */
+	.if (\vector == 8) || (\vector >= 10 && \vector <= 14) || (\vector == 17)
+	.elseif (\vector == 21) || (\vector == 29) || (\vector == 30)
 	.else
 	push $0
 	.endif
