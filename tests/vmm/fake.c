@@ -15,7 +15,7 @@
 
 struct fake_told fake_told;
 
-/* ---- the hypervisor --------------------------------------------------------------------------- */
+/* ---- the hypervisor ------------------------------------------------------------------------ */
 
 struct hv {
 	int nothing;
@@ -206,7 +206,7 @@ int hv_vcpu_debug(struct hv_vcpu *vcpu, const struct hv_debug *debug)
 	return -1;
 }
 
-/* ---- the machine ------------------------------------------------------------------------------ */
+/* ---- the machine --------------------------------------------------------------------------- */
 
 static void must(bool good, const char *what)
 {
@@ -279,7 +279,7 @@ void fake_settle(struct fake *fake)
 		loop_step(&fake->vm.loop);
 }
 
-/* ---- a driver --------------------------------------------------------------------------------- */
+/* ---- a driver ------------------------------------------------------------------------------ */
 
 struct virtio_dev *fake_device(struct fake *fake, enum virtio_type type)
 {
