@@ -3,7 +3,8 @@
  * The machine alone (vmm/), described by options: for its tests and for its makers. Users have bv.
  *
  *	machine [--cpus N] [--memory MIB] [--kernel F [--initrd F] [--append S]]
- *		[--firmware F [--vars F]] [--disk F[,ro][,direct]]... [--user-net [tcp:HOST:GUEST]]...
+ *		[--firmware F [--vars F]] [--disk F[,ro][,direct]]...
+ *		[--user-net [tcp:HOST:GUEST]]...
  *		[--tap NAME[,vhost][,QUEUES]]... [--share TAG=DIR] [--vsock CID]
  *		[--control SOCKET] [--console SOCKET] [--log F] [--gdb SOCKET] [--restore F]
  *		[--paused] [--no-reboot] [--debug-exit] [--no-sandbox] [--events] [--probe]
