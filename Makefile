@@ -45,8 +45,8 @@ VMM_FUZZERS := $(VMM_FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/vmm-fuzz/%)
 ALL_FUZZERS := $(FUZZERS) $(VMM_FUZZERS)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
-LONG_TESTS := $(addprefix tests/system/,bv-boot data demo fuzz-ioctl guests host life linux-login \
-	memory other-guests state)
+LONG_TESTS := $(addprefix tests/system/,bv-boot bv-debian bv-life bv-many data demo fuzz-ioctl \
+	guests host life linux-login memory other-guests state)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx, but for vtx-quick.
 VTX_TESTS := $(addprefix tests/system/,vtx-guests vtx-linux)
 SHORT_TESTS := $(filter-out $(LONG_TESTS) $(VTX_TESTS),$(SYSTEM_TESTS))

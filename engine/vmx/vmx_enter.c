@@ -20,7 +20,8 @@
  * A failed entry goes on at the instruction behind; an exit comes to HOST_RIP, which is the same
  * place, the landing: flags tell which it was (30.2), since an exit clears them. The general
  * registers are cleared on the way back, so that no guest value is left for the host to speculate
- * on. Returns whether the entry failed. There are two, one with what mitigations ask for.
+ * on. Returns whether the entry failed. There are two, one with what mitigations ask for. (The
+ * section tells Linux's checker that an exit needs no ENDBR; others drop it.)
  */
 #define VMX_SWITCH(name, landing, enter, leave)                                                \
 	static __attribute__((__noinline__)) bool name(struct bv_gprs *gprs, bool launched,    \
@@ -57,6 +58,9 @@
 			"vmlaunch\n\t"                                                         \
 			"jmp " landing "\n"                                                    \
 			"1:\tvmresume\n"                                                       \
+			".pushsection .discard.noendbr\n\t"                                    \
+			".quad " landing "\n\t"                                                \
+			".popsection\n"                                                        \
 			".globl " landing "\n" landing ":\n\t"                                 \
 			NOT_CALLED(landing)                                                    \
 			"push %%rax\n\t"                                                       \

@@ -379,3 +379,51 @@ TEST(the_table_agrees_with_a_flat_one)
 	CHECK_EQ(nest->tables, 2); /* the root and what it points to stay */
 	stop();
 }
+
+/* ---- Intel's entries (volume 3, 28.3.2) ---- */
+
+static const struct bv_nest_format ept = {
+	.present = 1,
+	.write = 2,
+	.exec = 4,
+	.leaf = 6 << 3 | 1 << 6,
+	.table = 2,
+	.large = 0x80,
+	.accessed = 0x100,
+	.dirty = 0x200,
+	.levels = 3,
+};
+
+static u64 *entry_of(struct bv_nest *nest, u64 gfn, unsigned int level)
+{
+	u64 *table = nest->root;
+
+	for (unsigned int at = BV_NEST_LEVELS; at > level; at--)
+		table = bv_host_va(table[gfn >> (9 * (at - 1)) & 511] & 0x000ffffffffff000);
+	return &table[gfn >> (9 * (level - 1)) & 511];
+}
+
+TEST(entries_are_what_ept_wants)
+{
+	struct bv_nest *nest = start();
+
+	nest->format = &ept;
+	put(5, 0x777, 1, true);
+	CHECK_EQ(*entry_of(nest, 5, 1), 0x777000 | 0x300 | 0x70 | 7);
+	CHECK_EQ(*entry_of(nest, 5, 2) & 0xfff, 7); /* no type, no PAT bit: reserved in tables */
+	put(6, 0x778, 1, false);
+	CHECK_EQ(*entry_of(nest, 6, 1), 0x778000 | 0x100 | 0x70 | 5);
+	put(MIB2, 3 * MIB2, 2, true);
+	CHECK_EQ(*entry_of(nest, MIB2, 2), (3 * MIB2) << 12 | 0x300 | 0x80 | 0x70 | 7);
+	/* Split: the small leaves have neither the size bit nor lost a right. */
+	put(MIB2 + 1, 0x999, 1, false);
+	CHECK_EQ(*entry_of(nest, MIB2 + 2, 1), (3 * MIB2 + 2) << 12 | 0x300 | 0x70 | 7);
+	CHECK(over(bv_nest_protect_locked, 5, 6));
+	CHECK_EQ(*entry_of(nest, 5, 1) & 7, 5);
+	CHECK(young(5, 6, true));
+	CHECK(!young(5, 6, false));
+	over(bv_nest_zap_locked, 0, ~0ULL);
+	prune(0, ~0ULL);
+	CHECK_EQ(nest->tables, 2);
+	stop();
+}
