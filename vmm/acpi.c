@@ -83,7 +83,7 @@ static void script_checksum(struct acpi *acpi, const char *file, size_t offset, 
 	buf_bytes(&acpi->script, &entry, sizeof(entry));
 }
 
-/* ---- tables ----------------------------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------------------------- */
 
 static size_t table_begin(struct acpi *acpi, const char *signature, uint8_t revision)
 {
@@ -299,7 +299,7 @@ void acpi_fini(struct acpi *acpi)
 	buf_fini(&acpi->script);
 }
 
-/* ---- where there is no firmware --------------------------------------------------------------- */
+/* ---- where there is no firmware ------------------------------------------------------------ */
 
 static void run_pointer(const struct script_entry *entry, uint8_t *file, uint64_t tables)
 {

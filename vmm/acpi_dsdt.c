@@ -3,7 +3,7 @@
  * The definition block. The PCI root with its windows and interrupt pins, a device a slot for
  * hot-plug, the serial port and the clock, pvpanic, and how to go to S5:
  *
- *	\_GPE._E01 fires when slots have news: PCIU are the slots plugged, PCID those to leave (pm.c).
+ *	\_GPE._E01 fires when slots have news: PCIU are those plugged, PCID those to leave.
  *	_EJ0 of a slot's device lets go of it.
  */
 #include "vmm/acpi_dsdt.h"

@@ -2,9 +2,9 @@
 /*
  * Disks (virtio 1.2, section 5.2): see block.h.
  *
- * A request is taken from the ring, checked, and becomes one operation of io_uring on the guest's own
- * buffers; a short one is continued. Operations of the ring are restricted at its start to those
- * used here, because system call filters do not see them.
+ * A request is taken from the ring, checked, and becomes one operation of io_uring on the guest's
+ * own buffers; a short one is continued. Operations of the ring are restricted at its start to
+ * those used here, because system call filters do not see them.
  */
 #include "vmm/block.h"
 #include "vmm/snap.h"
@@ -48,7 +48,7 @@ static void fill_config(struct block *block, unsigned int queues)
 	block->dev.config_size = 60;
 }
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------ */
 
 static void note_error(struct block *block, const char *what, int error)
 {
@@ -190,7 +190,7 @@ static void tell_all(struct block *block)
 		virtq_tell(&block->dev.queues[i]);
 }
 
-/* ---- taking requests from the ring ------------------------------------------------------------ */
+/* ---- taking requests from the ring --------------------------------------------------------- */
 
 static void cut_front(struct block_request *request, size_t bytes)
 {
@@ -440,7 +440,7 @@ static const struct virtio_ops BLOCK_OPS = {
 	.ejected = leave,
 };
 
-/* ---- making one ------------------------------------------------------------------------------- */
+/* ---- making one ---------------------------------------------------------------------------- */
 
 static int open_file(struct block *block, const struct vmm_disk *disk, struct why *why)
 {

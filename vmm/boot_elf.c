@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ELF kernels with a PVH entry: a note of owner "Xen" and type 18 names a 32-bit entry point, entered
- * in protected mode without paging, EBX at a structure with memory map, modules and command line
- * (Xen's public header arch-x86/hvm/start_info.h describes it).
+ * ELF kernels with a PVH entry: a note of owner "Xen" and type 18 names a 32-bit entry point,
+ * entered in protected mode without paging, EBX at a structure with memory map, modules and
+ * command line (Xen's public header arch-x86/hvm/start_info.h describes it).
  */
 #include "vmm/boot.h"
 

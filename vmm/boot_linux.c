@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Linux's boot protocol (Documentation/x86/boot.rst of the kernel): a bzImage by its 64-bit entry if
- * it has one, else by its 32-bit entry.
+ * Linux's boot protocol (Documentation/x86/boot.rst of the kernel): a bzImage by its 64-bit entry
+ * if it has one, else by its 32-bit entry.
  */
 #include "vmm/boot.h"
 

@@ -2,9 +2,9 @@
 /*
  * The console: what the guest says, kept and passed on to all who look, and what they type.
  *
- * Everything said goes into a ring; a client is a place in it, so one that attaches begins with the
- * scrollback, and one that is slow loses the oldest bytes but holds nobody up. What is typed waits in
- * a small buffer until the guest takes it; clients are not read meanwhile.
+ * Everything said goes into a ring; a client is a place in it, so one that attaches begins with
+ * the scrollback, and one that is slow loses the oldest bytes but holds nobody up. What is typed
+ * waits in a small buffer until the guest takes it; clients are not read meanwhile.
  */
 #ifndef VMM_CONSOLE_H
 #define VMM_CONSOLE_H

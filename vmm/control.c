@@ -218,7 +218,7 @@ static void listener_ready(void *owner, uint32_t events)
 	close(fd);
 }
 
-/* ---- events ----------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------- */
 
 static void to_event_fd(int fd, const char *text, size_t size)
 {
@@ -268,7 +268,7 @@ void vm_event(struct vm *vm, const char *event, const char *members, ...)
 	json_decref(object);
 }
 
-/* ---- beginning and end ------------------------------------------------------------------------ */
+/* ---- beginning and end --------------------------------------------------------------------- */
 
 int control_create(struct vm *vm, struct why *why)
 {

@@ -123,7 +123,7 @@ static void flash_write(void *owner, uint64_t offset, unsigned int size, uint64_
 
 static const struct bus_ops FLASH_OPS = { flash_read, flash_write };
 
-/* ---- files ------------------------------------------------------------------------------------ */
+/* ---- files --------------------------------------------------------------------------------- */
 
 static int open_sized(const char *path, int flags, uint64_t *size, struct why *why)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Firmware at the end of the first 4 GiB: read-only, or with a variable store below it in flash that
- * the guest can write, kept in a file.
+ * Firmware at the end of the first 4 GiB: read-only, or with a variable store below it in flash
+ * that the guest can write, kept in a file.
  */
 #ifndef VMM_FLASH_H
 #define VMM_FLASH_H

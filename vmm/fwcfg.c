@@ -201,7 +201,7 @@ static void dma_write(void *owner, uint64_t offset, unsigned int size, uint64_t 
 static const struct bus_ops PORT_OPS = { port_read, port_write };
 static const struct bus_ops DMA_OPS = { dma_read, dma_write };
 
-/* ---- files ------------------------------------------------------------------------------------ */
+/* ---- files --------------------------------------------------------------------------------- */
 
 static void make_e820(struct fwcfg *fwcfg)
 {

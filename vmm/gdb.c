@@ -48,7 +48,7 @@ struct gdb {
 	struct hard hard[HARD_MAX];
 };
 
-/* ---- packets ---------------------------------------------------------------------------------- */
+/* ---- packets ------------------------------------------------------------------------------- */
 
 static void send_packet(struct gdb *gdb, const char *text)
 {
@@ -90,7 +90,7 @@ static struct vcpu *chosen(struct gdb *gdb)
 	return &gdb->vm->cpus.all[gdb->cpu];
 }
 
-/* ---- registers and memory --------------------------------------------------------------------- */
+/* ---- registers and memory ------------------------------------------------------------------ */
 
 static void read_registers(struct gdb *gdb)
 {
@@ -184,7 +184,7 @@ static void write_memory(struct gdb *gdb, const char *from)
 	send_packet(gdb, good ? "OK" : "E14");
 }
 
-/* ---- breakpoints ------------------------------------------------------------------------------ */
+/* ---- breakpoints --------------------------------------------------------------------------- */
 
 static uint64_t dr7_of(const struct gdb *gdb)
 {
@@ -289,7 +289,7 @@ static void breakpoint(struct gdb *gdb, const char *packet)
 	send_packet(gdb, good ? "OK" : "E22");
 }
 
-/* ---- going and stopping ----------------------------------------------------------------------- */
+/* ---- going and stopping -------------------------------------------------------------------- */
 
 static void tell_stop(struct gdb *gdb, unsigned int signal)
 {
@@ -367,7 +367,7 @@ static void detach(struct gdb *gdb)
 	gdb->running = false;
 }
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/* ---- requests ------------------------------------------------------------------------------ */
 
 static void choose(struct gdb *gdb, const char *packet)
 {

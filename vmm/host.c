@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Can VMs run here? Looks at /dev/kvm and tries it out with a tiny guest, because there are machines
- * whose /dev/kvm answers and yet runs no ordinary guest.
+ * Can VMs run here? Looks at /dev/kvm and tries it out with a tiny guest, because there are
+ * machines whose /dev/kvm answers and yet runs no ordinary guest.
  *
- * The guest is in long mode, asks CPUID and an MSR, loads CR3, takes an exception, and writes a byte
- * to a port after each step. What it writes is what its writer expects, or the hypervisor is no good.
+ * The guest is in long mode, asks CPUID and an MSR, loads CR3, takes an exception, and writes a
+ * byte to a port after each step. What it writes is what its writer expects, or the hypervisor is
+ * no good.
  */
 #include "vmm/hv.h"
 #include "vmm/vmm.h"

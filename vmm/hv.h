@@ -21,7 +21,7 @@ struct snap;
 #define HV_GSI_MSI 24 /* the first that is not a pin of the I/O APIC: for hv_msi_route() */
 #define HV_GSI_MAX 512
 
-/* ---- the VM ----------------------------------------------------------------------------------- */
+/* ---- the VM -------------------------------------------------------------------------------- */
 
 /**
  * hv_open() - Makes a VM without memory and vCPUs.
@@ -59,7 +59,7 @@ int hv_irqfd(struct hv *hv, int gsi, int fd, bool on);
 /* Guest writes of two bytes to the port signal the eventfd instead of reaching user space. */
 int hv_ioeventfd(struct hv *hv, uint16_t port, int fd, bool on);
 
-/* ---- vCPUs ------------------------------------------------------------------------------------ */
+/* ---- vCPUs --------------------------------------------------------------------------------- */
 
 enum hv_exit_kind {
 	HV_EXIT_IO, /* a port access: write it, or put what is read into data */
@@ -118,13 +118,13 @@ struct hv_start {
 
 int hv_vcpu_start(struct hv_vcpu *vcpu, const struct hv_start *start);
 
-/* ---- state: while no vCPU runs ---------------------------------------------------------------- */
+/* ---- state: while no vCPU runs ------------------------------------------------------------- */
 
 /* Both ways, as the stream says: see snap.h. */
 void hv_vcpu_state(struct hv_vcpu *vcpu, struct snap *snap);
 void hv_chips_state(struct hv *hv, struct snap *snap);
 
-/* ---- debugging -------------------------------------------------------------------------------- */
+/* ---- debugging ----------------------------------------------------------------------------- */
 
 #define HV_REGS 24
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Nets (virtio 1.2, section 5.1): see net.h. Queues: receive and transmit by pairs, then control. */
+/*
+ * Nets (virtio 1.2, section 5.1): see net.h. Queues: receive and transmit by pairs, then control.
+ */
 #include "vmm/net.h"
 #include "vmm/snap.h"
 #include "vmm/vhost.h"
@@ -40,7 +42,7 @@ void net_error(struct net *net, const char *what, int error)
 	vm_event(net->vm, "net-error", "{s:s, s:s}", "id", net->id, "why", text);
 }
 
-/* ---- to the guest ----------------------------------------------------------------------------- */
+/* ---- to the guest -------------------------------------------------------------------------- */
 
 /* Takes buffers until the frame fits; none are taken if it does not. */
 static unsigned int take_buffers(struct virtq *queue, struct virtq_chain *chains, size_t size,
@@ -85,7 +87,7 @@ bool net_deliver(struct net *net, unsigned int pair, uint8_t *frame, size_t size
 	return true;
 }
 
-/* ---- from the guest --------------------------------------------------------------------------- */
+/* ---- from the guest ------------------------------------------------------------------------ */
 
 static void seen_ip(struct net *net, uint32_t ip)
 {
@@ -135,7 +137,7 @@ static void transmit(struct net *net, struct virtq *queue)
 	virtq_tell(queue);
 }
 
-/* ---- control ---------------------------------------------------------------------------------- */
+/* ---- control ------------------------------------------------------------------------------- */
 
 static uint8_t set_mac(struct net *net, const struct virtq_chain *chain)
 {
@@ -206,7 +208,7 @@ static void serve_control(struct net *net, struct virtq *queue)
 	virtq_tell(queue);
 }
 
-/* ---- the device ------------------------------------------------------------------------------- */
+/* ---- the device ---------------------------------------------------------------------------- */
 
 static void net_kicked(void *owner, struct virtq *queue)
 {

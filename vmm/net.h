@@ -19,7 +19,9 @@ struct vhost;
 
 /* What is behind a net. */
 struct net_back {
-	/* A frame, behind NET_HEADER bytes; false: there is no room now, it will be offered again. */
+	/*
+	 * A frame, behind NET_HEADER bytes; false: there is no room now, it will be offered again.
+	 */
 	bool (*send)(struct net *net, unsigned int pair, const struct iovec *iov,
 		     unsigned int count);
 	/* The guest takes frames again; or NULL. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Nets by a tap device (the kernel's Documentation/networking/tuntap.rst): frames go in and out with
- * virtio's header, so checksums and segmentation are left to whoever is at the end.
+ * Nets by a tap device (the kernel's Documentation/networking/tuntap.rst): frames go in and out
+ * with virtio's header, so checksums and segmentation are left to whoever is at the end.
  */
 #include "vmm/net.h"
 #include "vmm/vhost.h"

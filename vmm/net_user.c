@@ -42,7 +42,7 @@ struct user {
 	uint8_t out[NET_FRAME_MAX];
 };
 
-/* ---- what libslirp asks for ------------------------------------------------------------------- */
+/* ---- what libslirp asks for ---------------------------------------------------------------- */
 
 static void keep(struct user *user, const uint8_t *bytes, size_t size)
 {
@@ -159,7 +159,7 @@ static const SlirpCb CALLBACKS = {
 	.notify = notify,
 };
 
-/* ---- its descriptors in the loop -------------------------------------------------------------- */
+/* ---- its descriptors in the loop ----------------------------------------------------------- */
 
 static int add_poll(int fd, int events, void *opaque)
 {
@@ -210,7 +210,7 @@ static void done(void *owner, struct pollfd *set, int count, bool error)
 	slirp_pollfds_poll(user->slirp, error, get_revents, user);
 }
 
-/* ---- the back end ----------------------------------------------------------------------------- */
+/* ---- the back end -------------------------------------------------------------------------- */
 
 static bool user_send(struct net *net, unsigned int pair, const struct iovec *iov,
 		      unsigned int count)

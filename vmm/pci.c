@@ -131,7 +131,7 @@ static void config_write(struct pci_dev *dev, unsigned int offset, unsigned int 
 		dev->config_written(dev->owner, offset, size);
 }
 
-/* ---- the two ways to configuration space ------------------------------------------------------ */
+/* ---- the two ways to configuration space --------------------------------------------------- */
 
 static struct pci_dev *at_slot(struct pci *pci, unsigned int bus, unsigned int devfn)
 {
@@ -201,7 +201,7 @@ void pci_ecam_set(struct pci *pci, uint64_t address)
 		pci->ecam = 0;
 }
 
-/* ---- slots ------------------------------------------------------------------------------------ */
+/* ---- slots --------------------------------------------------------------------------------- */
 
 static int free_slot(const struct pci *pci)
 {

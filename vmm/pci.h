@@ -4,8 +4,8 @@
  * the memory-mapped configuration space (PCI Local Bus 3.0, PCI Express 4.0 section 7.2.2), with
  * MSI-X and the four interrupt pins.
  *
- * A device fills a struct pci_dev, gives its BARs, and is plugged in. Where its BARs lie and whether
- * they are on is the guest's doing; here they come and go on the buses accordingly.
+ * A device fills a struct pci_dev, gives its BARs, and is plugged in. Where its BARs lie and
+ * whether they are on is the guest's doing; here they come and go on the buses accordingly.
  */
 #ifndef VMM_PCI_H
 #define VMM_PCI_H

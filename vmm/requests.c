@@ -33,7 +33,7 @@ struct request {
 	struct why why;
 };
 
-/* ---- members ---------------------------------------------------------------------------------- */
+/* ---- members ------------------------------------------------------------------------------- */
 
 static json_t *refuse(struct request *request, const char *error_name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -69,7 +69,7 @@ static json_t *done(void)
 	return json_object();
 }
 
-/* ---- looking ---------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------- */
 
 static const char *state_word(const struct vm *vm)
 {
@@ -286,7 +286,7 @@ static json_t *do_events(struct request *request)
 	return done();
 }
 
-/* ---- the machine's buttons -------------------------------------------------------------------- */
+/* ---- the machine's buttons ----------------------------------------------------------------- */
 
 static json_t *do_pause(struct request *request)
 {
@@ -371,7 +371,7 @@ static json_t *do_snapshot(struct request *request)
 			 (double)(loop_now() - began) / 1e9);
 }
 
-/* ---- plugging --------------------------------------------------------------------------------- */
+/* ---- plugging ------------------------------------------------------------------------------ */
 
 static bool id_is_taken(struct request *request, const char *id)
 {
@@ -501,7 +501,7 @@ static json_t *do_forward(struct request *request)
 	return done();
 }
 
-/* ---- which one -------------------------------------------------------------------------------- */
+/* ---- which one ----------------------------------------------------------------------------- */
 
 /* Members: name and type, s string, i integer, b flag, l list. */
 static const struct verb {

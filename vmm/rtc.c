@@ -242,7 +242,10 @@ static void rtc_write(void *owner, uint64_t offset, unsigned int size, uint64_t 
 
 static const struct bus_ops RTC_OPS = { rtc_read, rtc_write };
 
-/* What firmware for QEMU finds there: memory below 4 GiB above 16 MiB in 64 KiB, above in the same. */
+/*
+ * What firmware for QEMU finds there: memory below 4 GiB above 16 MiB in 64 KiB, above in the
+ * same.
+ */
 static void memory_sizes(struct rtc *rtc)
 {
 	uint64_t low = rtc->vm->mem.low_end, high = rtc->vm->mem.size - low;

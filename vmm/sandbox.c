@@ -51,7 +51,7 @@ bool sandbox_has_sockets(const struct vm *vm)
 	return false;
 }
 
-/* ---- privileges ------------------------------------------------------------------------------- */
+/* ---- privileges ---------------------------------------------------------------------------- */
 
 static int drop_privileges(struct why *why)
 {
@@ -69,7 +69,7 @@ static int drop_privileges(struct why *why)
 	return 0;
 }
 
-/* ---- Landlock --------------------------------------------------------------------------------- */
+/* ---- Landlock ------------------------------------------------------------------------------ */
 
 static int allow_path(int rules, const char *path, uint64_t access)
 {
@@ -120,7 +120,7 @@ static int lock_land(const struct vmm_config *config, struct walls *walls, struc
 	return error ? why_set(why, "Landlock cannot be set up: %s", strerror(errno)) : 0;
 }
 
-/* ---- seccomp ---------------------------------------------------------------------------------- */
+/* ---- seccomp ------------------------------------------------------------------------------- */
 
 static const int ALLOWED[] = {
 	/* running vCPUs, rings, the loop */

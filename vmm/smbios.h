@@ -6,7 +6,9 @@
 #include "vmm/buf.h"
 #include "vmm/vm.h"
 
-/* The entry point wants the address of the tables at 16 and its checksum at 5, if not firmware's. */
+/*
+ * The entry point wants the address of the tables at 16 and its checksum at 5, if not firmware's.
+ */
 int smbios_build(struct buf *entry, struct buf *tables, struct vm *vm);
 
 /* Puts both at a guest address. */

@@ -4,8 +4,8 @@
  * saving, values go into the stream; loading, they come out of it. A stream is a row of sections,
  * each with a name, a version and a length.
  *
- * What is loaded is as trustworthy as a file that came by mail: whoever loads checks each value that
- * later is an index, a size or an address, and calls snap_spoil() if it cannot be.
+ * What is loaded is as trustworthy as a file that came by mail: whoever loads checks each value
+ * that later is an index, a size or an address, and calls snap_spoil() if it cannot be.
  */
 #ifndef VMM_SNAP_H
 #define VMM_SNAP_H

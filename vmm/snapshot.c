@@ -32,7 +32,7 @@ struct header {
 	uint64_t reserved[8];
 };
 
-/* ---- the stream ------------------------------------------------------------------------------- */
+/* ---- the stream ---------------------------------------------------------------------------- */
 
 static void machine_state(struct vm *vm, struct snap *snap, bool *run)
 {
@@ -79,7 +79,7 @@ static void whole_state(struct vm *vm, struct snap *snap, bool *run)
 		snap_spoil(snap, "it has devices that this VM has not");
 }
 
-/* ---- saving ----------------------------------------------------------------------------------- */
+/* ---- saving -------------------------------------------------------------------------------- */
 
 static int write_all(int fd, const void *bytes, size_t size, uint64_t at)
 {
@@ -172,7 +172,7 @@ int64_t snapshot_save(struct vm *vm, int fd, bool running, struct why *why)
 	return bytes;
 }
 
-/* ---- restoring -------------------------------------------------------------------------------- */
+/* ---- restoring ----------------------------------------------------------------------------- */
 
 static int check_header(const struct header *header, uint64_t size, struct why *why)
 {

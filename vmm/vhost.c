@@ -90,8 +90,8 @@ static void call_ready(void *owner, uint32_t events)
 }
 
 /*
- * A vector that goes out is a route in the kernel; one that is masked, or a pin, is told here, where
- * what is pending can be noted.
+ * A vector that goes out is a route in the kernel; one that is masked, or a pin, is told here,
+ * where what is pending can be noted.
  */
 static void route(struct vhost *vhost, struct vhost_queue *queue)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Queues that the kernel serves (linux/vhost.h): vhost-net and vhost-vsock. While one runs, kicks go
- * to it by the queues' own eventfds and interrupts come from it without passing through here.
+ * Queues that the kernel serves (linux/vhost.h): vhost-net and vhost-vsock. While one runs, kicks
+ * go to it by the queues' own eventfds and interrupts come from it without passing through here.
  */
 #ifndef VMM_VHOST_H
 #define VMM_VHOST_H

@@ -3,10 +3,10 @@
  * virtio 1.2 over PCI: what all devices share. A device (virtio_block.c, virtio_net.c...) gives a
  * table of verbs and its features, and gets whole, checked requests.
  *
- * Split rings only. The rings and all that they point to belong to the guest, who may write to them
- * at any time: every descriptor is read once and checked once, into a struct virtq_chain, and nothing
- * is read from the ring again for that request. A guest that breaks the rules finds the device
- * broken (NEEDS_RESET) until it resets it.
+ * Split rings only. The rings and all that they point to belong to the guest, who may write to
+ * them at any time: every descriptor is read once and checked once, into a struct virtq_chain, and
+ * nothing is read from the ring again for that request. A guest that breaks the rules finds the
+ * device broken (NEEDS_RESET) until it resets it.
  */
 #ifndef VMM_VIRTIO_H
 #define VMM_VIRTIO_H
@@ -109,7 +109,7 @@ struct virtio_dev {
 	struct virtq queues[VIRTIO_QUEUES_MAX];
 };
 
-/* ---- for devices ------------------------------------------------------------------------------ */
+/* ---- for devices --------------------------------------------------------------------------- */
 
 /**
  * virtio_init() - The common part; then config and config_size, then virtio_plug().
@@ -151,7 +151,7 @@ bool virtq_has_more(const struct virtq *queue);
 size_t chain_read(const struct virtq_chain *chain, size_t offset, void *to, size_t size);
 size_t chain_write(const struct virtq_chain *chain, size_t offset, const void *from, size_t size);
 
-/* ---- for the machine -------------------------------------------------------------------------- */
+/* ---- for the machine ----------------------------------------------------------------------- */
 
 int virtio_create_all(struct vm *vm, struct why *why);
 void virtio_destroy_all(struct vm *vm);

@@ -68,7 +68,7 @@ void virtio_break(struct virtio_dev *dev, const char *cause)
 		 dev->name, "why", cause);
 }
 
-/* ---- queues ----------------------------------------------------------------------------------- */
+/* ---- queues -------------------------------------------------------------------------------- */
 
 static void kick_ready(void *owner, uint32_t events)
 {
@@ -154,7 +154,7 @@ static void reset_dev(struct virtio_dev *dev)
 	pci_intx_set(&dev->pci, false);
 }
 
-/* ---- common configuration --------------------------------------------------------------------- */
+/* ---- common configuration ------------------------------------------------------------------ */
 
 static struct virtq *selected(struct virtio_dev *dev)
 {
@@ -381,7 +381,7 @@ static uint64_t kick_read(void *owner, uint64_t offset, unsigned int size)
 
 static const struct bus_ops KICK_OPS = { kick_read, kick_write };
 
-/* ---- the machine's side ----------------------------------------------------------------------- */
+/* ---- the machine's side -------------------------------------------------------------------- */
 
 static void device_reset(void *owner)
 {

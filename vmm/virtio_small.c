@@ -12,7 +12,7 @@
 #define PAGE 4096u
 #define SMALL_QUEUE 64u
 
-/* ---- console ---------------------------------------------------------------------------------- */
+/* ---- console ------------------------------------------------------------------------------- */
 
 enum {
 	CONSOLE_RX = 0,
@@ -112,7 +112,7 @@ int virtio_console_create(struct vm *vm, struct why *why)
 	return virtio_plug(&console->dev, why);
 }
 
-/* ---- entropy ---------------------------------------------------------------------------------- */
+/* ---- entropy ------------------------------------------------------------------------------- */
 
 static void rng_kicked(void *owner, struct virtq *queue)
 {
@@ -144,7 +144,7 @@ int virtio_rng_create(struct vm *vm, struct why *why)
 	return virtio_plug(dev, why);
 }
 
-/* ---- balloon ---------------------------------------------------------------------------------- */
+/* ---- balloon ------------------------------------------------------------------------------- */
 
 enum {
 	BALLOON_INFLATE = 0,

@@ -217,7 +217,7 @@ void virtq_no_kicks(struct virtq *queue)
 		*(volatile uint16_t *)queue->used = USED_NO_NOTIFY;
 }
 
-/* ---- bytes ------------------------------------------------------------------------------------ */
+/* ---- bytes --------------------------------------------------------------------------------- */
 
 static size_t copy(const struct iovec *iov, unsigned int count, size_t offset, uint8_t *bytes,
 		   size_t size, bool to_guest)

@@ -126,7 +126,7 @@ void vm_resume(struct vm *vm)
 	vm_event(vm, "resumed", "{}");
 }
 
-/* ---- a machine as after power-on ---------------------------------------------------------------*/
+/* ---- a machine as after power-on ----------------------------------------------------------- */
 
 struct machine {
 	struct vm vm;
@@ -234,7 +234,7 @@ static void reset_done(void *owner, struct pollfd *set, int count, bool error)
 	virtio_reap(&machine->vm);
 }
 
-/* ---- signals ---------------------------------------------------------------------------------- */
+/* ---- signals ------------------------------------------------------------------------------- */
 
 static void signal_ready(void *owner, uint32_t events)
 {
@@ -268,7 +268,7 @@ static int open_signals(struct vm *vm)
 	return loop_add(&vm->loop, &vm->signals, EPOLLIN);
 }
 
-/* ---- making and unmaking ---------------------------------------------------------------------- */
+/* ---- making and unmaking ------------------------------------------------------------------- */
 
 static int check_config(const struct vmm_config *config, struct why *why)
 {

@@ -117,8 +117,8 @@ void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
 
 /*
- * Tells all who listen. The members are in the form of jansson's json_pack(): "{s:s}" and so on, "{}"
- * for none.
+ * Tells all who listen. The members are in the form of jansson's json_pack(): "{s:s}" and so on,
+ * "{}" for none.
  */
 void vm_event(struct vm *vm, const char *event, const char *members, ...);
 

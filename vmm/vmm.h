@@ -94,13 +94,13 @@ struct vmm_config {
 	uint32_t vsock_cid; /* 3 or more; 0: no vsock */
 
 	/*
-	 * Unix stream sockets that the VM makes and removes; NULL: none. A client of the console gets
-	 * the scrollback, then what the guest says; what it writes, the guest reads.
+	 * Unix stream sockets that the VM makes and removes; NULL: none. A client of the console
+	 * gets the scrollback, then what the guest says; what it writes, the guest reads.
 	 */
 	const char *control_socket;
 	const char *console_socket;
 	const char *console_log; /* every byte that the guest says, appended; NULL: none */
-	int console_fd; /* also the console: a terminal or pipe read from and written to; -1: none */
+	int console_fd; /* also the console: a terminal or pipe to read and write; -1: none */
 	int console_out_fd; /* where console_fd is written to, if not to itself; -1: itself */
 	const char *gdb_socket; /* Unix socket of the GDB remote stub; NULL: none */
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Ports and MMIO against a hostile guest: chips, PCI configuration in both ways, BARs that move,
- * MSI-X, virtio's registers, firmware's configuration device with its DMA, flash. The input is a row
- * of accesses: a byte of what and how large, two or three of where, the value.
+ * MSI-X, virtio's registers, firmware's configuration device with its DMA, flash. The input is a
+ * row of accesses: a byte of what and how large, two or three of where, the value.
  */
 #include "tests/vmm/fake.h"
 

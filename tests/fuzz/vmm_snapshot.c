@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Snapshots that came by mail. The input changes bytes of a good one (place and value), or cuts it;
- * what it says is loaded, saved again if it was taken, and then the machine is used: ports are read,
- * doorbells rung.
+ * Snapshots that came by mail. The input changes bytes of a good one (place and value), or cuts
+ * it; what it says is loaded, saved again if it was taken, and then the machine is used: ports are
+ * read, doorbells rung.
  */
 #include "tests/vmm/fake.h"
 #include "vmm/snapshot.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The virtio devices against a hostile driver. Of the input: a byte that chooses the device, one the
- * ring's features, one the queue; the rest lies in guest memory where the rings and the buffers are,
- * so that descriptors, indices and requests are whatever it says. Several kicks, with what remains
- * of the input moved on in between.
+ * The virtio devices against a hostile driver. Of the input: a byte that chooses the device, one
+ * the ring's features, one the queue; the rest lies in guest memory where the rings and the
+ * buffers are, so that descriptors, indices and requests are whatever it says. Several kicks, with
+ * what remains of the input moved on in between.
  */
 #include "tests/vmm/fake.h"
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Asks a VM over its control socket, for tests: ask SOCKET REQUEST [FILE [MODE]]. The file is opened
- * (MODE: r, w, or n for new) and goes with the request. Prints the answer; the status is 0 if it is
- * good.
+ * Asks a VM over its control socket, for tests: ask SOCKET REQUEST [FILE [MODE]]. The file is
+ * opened (MODE: r, w, or n for new) and goes with the request. Prints the answer; the status is 0
+ * if it is good.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -38,7 +38,7 @@ void fake_free(struct fake *fake);
 /* Some rounds of the loop, until nothing more happens. */
 void fake_settle(struct fake *fake);
 
-/* ---- a driver --------------------------------------------------------------------------------- */
+/* ---- a driver ------------------------------------------------------------------------------ */
 
 #define FAKE_RING 16
 #define FAKE_RING_AT 0x200000u /* a queue's rings: 64 KiB each; buffers from 4 MiB on */

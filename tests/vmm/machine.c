@@ -2,10 +2,12 @@
 /*
  * The machine alone (vmm/), described by options: for its tests and for its makers. Users have bv.
  *
- *	machine [--cpus N] [--memory MIB] [--kernel F [--initrd F] [--append S]] [--firmware F [--vars F]]
- *		[--disk F[,ro][,direct]]... [--user-net [tcp:HOST:GUEST]]... [--tap NAME[,vhost][,QUEUES]]...
- *		[--share TAG=DIR] [--vsock CID] [--control SOCKET] [--console SOCKET] [--log F] [--gdb SOCKET]
- *		[--restore F] [--paused] [--no-reboot] [--debug-exit] [--no-sandbox] [--events] [--probe]
+ *	machine [--cpus N] [--memory MIB] [--kernel F [--initrd F] [--append S]]
+ *		[--firmware F [--vars F]] [--disk F[,ro][,direct]]...
+ *		[--user-net [tcp:HOST:GUEST]]...
+ *		[--tap NAME[,vhost][,QUEUES]]... [--share TAG=DIR] [--vsock CID]
+ *		[--control SOCKET] [--console SOCKET] [--log F] [--gdb SOCKET] [--restore F]
+ *		[--paused] [--no-reboot] [--debug-exit] [--no-sandbox] [--events] [--probe]
  *
  * The guest's serial port is on standard input and output. What ended it comes last, on standard
  * error; the status is 0 for a power-off, the byte for a debug exit, 1 else.

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The virtio devices as their driver sees them, and what happens to a driver that breaks the rules. */
+/*
+ * The virtio devices as their driver sees them, and what happens to a driver that breaks the
+ * rules.
+ */
 #include "tests/unit/test.h"
 #include "tests/vmm/fake.h"
 #include "vmm/block.h"
