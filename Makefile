@@ -271,7 +271,7 @@ $(VMM_TESTS): $(BUILD)/vmm/%: $(BUILD)/vmm/obj/tests/vmm/%.o $(BUILD)/unit/obj/t
 $(BUILD)/vmm-fuzz/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
 	@echo "  CC [fuzz]  $<"
-	$(Q)clang $(FUZZ_FLAGS) $(VMM_FLAGS) -Wno-address-of-packed-member -Wno-missing-field-initializers -c -o $@ $<
+	$(Q)clang $(FUZZ_FLAGS) $(VMM_FLAGS) -Wno-missing-field-initializers -c -o $@ $<
 
 $(VMM_FUZZERS): $(BUILD)/vmm-fuzz/%: $(BUILD)/vmm-fuzz/obj/tests/fuzz/%.o \
 		$(FAKE_SOURCES:%.c=$(BUILD)/vmm-fuzz/obj/%.o)

@@ -21,7 +21,12 @@ struct hv {
 	int nothing;
 };
 
+struct hv_vcpu {
+	int nothing;
+};
+
 static struct hv the_hv;
+static struct hv_vcpu the_vcpu;
 
 bool hv_is_bivisor(void)
 {
@@ -116,8 +121,8 @@ struct hv_vcpu *hv_vcpu_create(struct hv *hv, unsigned int id, unsigned int cpus
 	(void)hv;
 	(void)id;
 	(void)cpus;
-	why_set(why, "a fake");
-	return NULL;
+	(void)why;
+	return &the_vcpu;
 }
 
 void hv_vcpu_close(struct hv_vcpu *vcpu)
@@ -243,6 +248,8 @@ struct fake *fake_make(const char *firmware)
 	must(mem_init(&fake->vm.mem, FAKE_MEMORY, false, &why) == 0, why.text);
 	must(!firmware || flash_open(&fake->vm, &why) == 0, why.text);
 	must(vm_make_parts(&fake->vm, &why) == 0, why.text);
+	must(cpus_init(&fake->vm.cpus, &fake->vm, &why) == 0, why.text);
+	fake->vm.cpus.all[0].held = true; /* it has no thread */
 	vm_reset_parts(&fake->vm);
 	if (!firmware)
 		pci_place_all(fake->vm.pci);
@@ -256,6 +263,7 @@ void fake_free(struct fake *fake)
 	fake->vm.console = NULL;
 	flash_close(&fake->vm);
 	vm_free_parts(&fake->vm);
+	cpus_fini(&fake->vm.cpus);
 	loop_unlock(&fake->vm.loop);
 	loop_fini(&fake->vm.loop);
 	mem_fini(&fake->vm.mem);
