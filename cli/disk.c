@@ -14,9 +14,6 @@
 
 #include "cli/image.h"
 
-/* A copy of more than this is put off by an overlay, if that can be had. */
-#define COPY_MOST (4ull << 30)
-
 /* The head of a qcow2 file: what is needed of it. Its numbers are big-endian. */
 struct qcow2_head {
 	uint32_t magic, version;
@@ -68,63 +65,33 @@ uint64_t bv_disk_size(const char *file, enum bv_disk_format format)
 	return bytes;
 }
 
-static bool try_reflink(const char *from, const char *to)
+/* The machine's own disks are raw: what is in a qcow2 file is taken out of it. */
+static int convert(const char *from, const char *to, struct bv_error *error)
 {
-	int in = open(from, O_RDONLY | O_CLOEXEC);
-	int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	bool good = in >= 0 && out >= 0 && !ioctl(out, FICLONE, in) && !fsync(out);
+	const char *arguments[] = { "qemu-img", "convert", "-f", "qcow2", "-O",
+				    "raw",	from,	   to,	 NULL };
 
-	if (!good && out >= 0)
-		unlink(to);
-	if (in >= 0)
-		close(in);
-	if (out >= 0)
-		close(out);
-	return good;
-}
-
-static int make_overlay(const char *from, enum bv_disk_format format, const char *to,
-			struct bv_error *error)
-{
-	const char *arguments[] = { "qemu-img", "create", "-q",
-				    "-f",	"qcow2",  "-b",
-				    from,	"-F",	  format == BV_DISK_QCOW2 ? "qcow2" : "raw",
-				    to,		NULL };
-
+	if (!bv_tool_exists("qemu-img")) {
+		bv_error_set(error, BV_FAILED, "qemu-img is missing, which unpacks %s", from);
+		return bv_error_advise(error, "apt install qemu-utils");
+	}
 	if (!bv_tool_run(arguments, NULL))
 		return 0;
 	unlink(to);
-	return bv_error_set(error, BV_FAILED, "qemu-img could not make %s on top of %s", to, from);
-}
-
-/* Of a block device, all of it. */
-static uint64_t used_bytes(const char *file)
-{
-	struct stat stat_now;
-
-	if (!stat(file, &stat_now) && S_ISREG(stat_now.st_mode))
-		return bv_file_allocated(file);
-	return bv_disk_size(file, BV_DISK_RAW);
+	return bv_error_set(error, BV_FAILED, "qemu-img could not unpack %s", from);
 }
 
 int bv_disk_from(const struct bv_call *call, const char *from, enum bv_disk_format format,
 		 const char *directory, struct bv_disk *disk, struct bv_error *error)
 {
-	const char *suffix = format == BV_DISK_QCOW2 ? "qcow2" : "raw";
-	struct bv_path to = bv_path("%s/disk0.%s", directory, suffix);
+	struct bv_path to = bv_path("%s/disk0.raw", directory);
 	struct bv_progress progress;
 	int status;
 
-	snprintf(disk->file, sizeof(disk->file), "disk0.%s", suffix);
-	disk->format = format;
-	if (try_reflink(from, to.text))
-		return 0;
-	if (used_bytes(from) > COPY_MOST && bv_tool_exists("qemu-img") &&
-	    bv_tool_exists("qemu-storage-daemon")) {
-		strcpy(disk->file, "disk0.qcow2");
-		disk->format = BV_DISK_QCOW2;
-		return make_overlay(from, format, bv_path("%s/disk0.qcow2", directory).text, error);
-	}
+	strcpy(disk->file, "disk0.raw");
+	disk->format = BV_DISK_RAW;
+	if (format == BV_DISK_QCOW2)
+		return convert(from, to.text, error);
 	bv_progress_begin(&progress, call, "copying the disk");
 	status = bv_file_copy(from, to.text, bv_progress_bytes, &progress, error);
 	bv_progress_end(&progress);

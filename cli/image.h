@@ -63,9 +63,8 @@ char **bv_image_names(unsigned int *count);
 json_t *bv_image_json(const struct bv_image *image);
 const char *bv_firmware_word(enum bv_firmware firmware);
 
-/* Gives a new VM's directory the image's disk: shared blocks where the file system can, an
- * overlay where a copy would be large and the tools for it are there, a copy otherwise. Sets
- * the disk's file and format. */
+/* Gives a new VM's directory the image's disk: blocks are shared where the file system can; what is
+ * qcow2 becomes raw. Sets the disk's file and format. */
 int bv_disk_from(const struct bv_call *call, const char *from, enum bv_disk_format format,
 		 const char *directory, struct bv_disk *disk, struct bv_error *error);
 /* Grows a disk file; it does not shrink one. */

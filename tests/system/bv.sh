@@ -6,10 +6,15 @@
 
 export BV_HOME=/tmp/home PATH=$PATH:.
 
+# What the guest has said, without what a shell tells the terminal.
+said() {
+	bv log "$1" 2>/dev/null | sed -e 's/\x1b\[[?0-9;]*[a-zA-Z]//g' -e 's/\r//g'
+}
+
 # says NAME SECONDS PATTERN: until the guest has said it
 says() {
 	local end=$((SECONDS + $2))
-	until bv log "$1" 2>/dev/null | grep -aqE -- "$3"; do
+	until said "$1" | grep -aE -- "$3" >/dev/null; do
 		[[ $SECONDS -lt $end ]] || {
 			echo "$1 has not said $3:"
 			bv log -n 20 "$1"
