@@ -33,13 +33,17 @@ FUZZ_FLAGS := $(UNIT_FLAGS) -Wno-gnu-variable-sized-type-not-at-end -fsanitize=f
 find_c = $(sort $(shell find $(wildcard $(1)) -name '*.c' 2>/dev/null))
 USER_SOURCES := $(filter-out $(USER_SKIP),$(call find_c,engine fronts hosts/fake))
 UNIT_SOURCES := $(filter-out tests/unit/test.c,$(wildcard tests/unit/*.c))
-FUZZ_SOURCES := $(wildcard tests/fuzz/*.c)
+VMM_FUZZ_SOURCES := $(wildcard tests/fuzz/vmm_*.c)
+FUZZ_SOURCES := $(filter-out $(VMM_FUZZ_SOURCES),$(wildcard tests/fuzz/*.c))
 UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZERS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/fuzz/%)
+VMM_TESTS := $(patsubst tests/vmm/%.c,$(BUILD)/vmm/%,$(wildcard tests/vmm/unit_*.c))
+VMM_FUZZERS := $(VMM_FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/vmm-fuzz/%)
+ALL_FUZZERS := $(FUZZERS) $(VMM_FUZZERS)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
-LONG_TESTS := $(addprefix tests/system/,data demo fuzz-ioctl guests host life linux-login \
-	memory other-guests state)
+LONG_TESTS := $(addprefix tests/system/,bv-debian bv-life bv-many data demo fuzz-ioctl guests host \
+	life linux-login memory other-guests state)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx. (vtx-quick is to go to the
 # short ones once it has been seen to pass often.)
 VTX_TESTS := $(addprefix tests/system/,vtx-quick vtx-guests vtx-linux)
@@ -152,7 +156,7 @@ $(METAL)/bivisor: $(METAL)/bivisor-syms hosts/metal/image.S hosts/metal/layout.h
 # --- unit tests: engine, fronts and hosts/fake in user space -----------------------------------
 
 .PHONY: unit
-unit: packages $(UNIT_TESTS) ## builds the unit tests
+unit: packages $(UNIT_TESTS) $(VMM_TESTS) ## builds the unit tests
 
 $(BUILD)/unit/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
@@ -180,7 +184,7 @@ $(UNIT_TESTS): $(BUILD)/unit/%: $(BUILD)/unit/obj/tests/unit/%.o \
 # --- fuzzers -----------------------------------------------------------------------------------
 
 .PHONY: fuzzers
-fuzzers: packages $(FUZZERS) ## builds the fuzzers
+fuzzers: packages $(ALL_FUZZERS) ## builds the fuzzers
 
 $(BUILD)/fuzz/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
@@ -202,7 +206,7 @@ $(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/fuzz/obj/tests/fuzz/%.o $(BUILD)/fuzz/libb
 
 .PHONY: fuzz
 fuzz: fuzzers ## runs every fuzzer for FUZZ_SECONDS
-	@tests/run $(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
+	@tests/run $(ALL_FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 # --- bv: the command line (cli/) with the machine (vmm/) ----------------------------------------
 
@@ -218,7 +222,8 @@ CLI_OBJECTS := $(CLI_SOURCES:%.c=$(BUILD)/bv/obj/%.o)
 SCRIPT_OBJECTS := $(filter-out %/cli/host.o,$(CLI_OBJECTS)) $(BUILD)/bv/obj/tests/cli/machine.o
 
 .PHONY: bv
-bv: packages $(BUILD)/bv/machine $(BUILD)/bv/bv $(BUILD)/bv/bv-script ## builds the command bv
+bv: packages $(BUILD)/bv/machine $(BUILD)/bv/ask $(BUILD)/bv/bv \
+		$(BUILD)/bv/bv-script ## builds the command bv
 
 $(BUILD)/bv/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
@@ -247,6 +252,33 @@ $(BUILD)/bv/machine: $(BUILD)/bv/obj/tests/vmm/machine.o $(VMM_OBJECTS)
 	@echo "  LD         $@"
 	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
 
+$(BUILD)/bv/ask: $(BUILD)/bv/obj/tests/vmm/ask.o
+	$(Q)gcc -pie -o $@ $^
+
+# The machine on a hypervisor that only takes notes, for unit tests and fuzzers.
+VMM_FLAGS := -D_GNU_SOURCE
+FAKE_SOURCES := $(filter-out vmm/hv_kvm%,$(VMM_SOURCES)) tests/vmm/fake.c
+
+$(BUILD)/vmm/obj/%.o: %.c Makefile | $(BUILD)/packages
+	@mkdir -p $(@D)
+	@echo "  CC [unit]  $<"
+	$(Q)gcc $(UNIT_FLAGS) $(VMM_FLAGS) -c -o $@ $<
+
+$(VMM_TESTS): $(BUILD)/vmm/%: $(BUILD)/vmm/obj/tests/vmm/%.o $(BUILD)/unit/obj/tests/unit/test.o \
+		$(FAKE_SOURCES:%.c=$(BUILD)/vmm/obj/%.o)
+	@echo "  LD         $@"
+	$(Q)gcc $(UNIT_FLAGS) -o $@ $^ $(BV_LIBS)
+
+$(BUILD)/vmm-fuzz/obj/%.o: %.c Makefile | $(BUILD)/packages
+	@mkdir -p $(@D)
+	@echo "  CC [fuzz]  $<"
+	$(Q)clang $(FUZZ_FLAGS) $(VMM_FLAGS) -Wno-address-of-packed-member -Wno-missing-field-initializers -c -o $@ $<
+
+$(VMM_FUZZERS): $(BUILD)/vmm-fuzz/%: $(BUILD)/vmm-fuzz/obj/tests/fuzz/%.o \
+		$(FAKE_SOURCES:%.c=$(BUILD)/vmm-fuzz/obj/%.o)
+	@echo "  LD         $@"
+	$(Q)clang $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(BV_LIBS)
+
 # --- guests ------------------------------------------------------------------------------------
 
 .PHONY: guests
@@ -272,7 +304,7 @@ test-quick: unit fuzzers ## the tests that need no emulated PC
 
 .PHONY: test-unit
 test-unit: unit ## the unit tests
-	@tests/run $(UNIT_TESTS)
+	@tests/run $(UNIT_TESTS) $(VMM_TESTS)
 
 .PHONY: test-system
 test-system: module guests bv ## the tests in the emulated PC

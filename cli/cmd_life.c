@@ -14,7 +14,7 @@
 
 #define QUIT_WAIT_S 15 /* for disks to be flushed */
 
-/* A VM that runs, and its process. */
+/* A VM that runs, and its process. Without a connection there is only the process. */
 struct running {
 	struct bv_vm vm;
 	struct bv_control control;
@@ -237,13 +237,34 @@ int bv_cmd_stop(struct bv_call *call, struct bv_error *error)
 	return for_each(call, "stopped", stop_one, error);
 }
 
+/* A process whose socket is gone, or that accepts nobody. */
+static int kill_unreachable(const char *name, struct bv_error *error)
+{
+	struct running *running = calloc(1, sizeof(*running));
+	int status = -1;
+
+	if (!running)
+		return -1;
+	running->control.fd = -1;
+	running->process = -1;
+	if (!bv_vm_open(&running->vm, name, BV_VM_LOOK_BROKEN, error)) {
+		running->process = bv_process_find(&running->vm);
+		if (running->process >= 0)
+			status = kill_process(running, error);
+	}
+	running_close(running);
+	return status;
+}
+
 static int kill_one(struct bv_call *call, const char *name, struct bv_error *error)
 {
 	struct running *running = running_open(name, error);
 	int status;
 
-	if (!running)
+	if (!running && (error->status == BV_STATE || error->status == BV_UNKNOWN))
 		return -1;
+	if (!running)
+		return kill_unreachable(name, error);
 	status = bv_call_option(call, "hard") ? kill_process(running, error) :
 						pull_plug(running, error);
 	running_close(running);

@@ -13,6 +13,8 @@
 #include "cli/control.h"
 #include "cli/out.h"
 
+#define DO_WAIT_S 4 /* a list of many VMs must not wait long for one that hangs */
+
 static int fail_stopped(const struct bv_vm *vm, struct bv_error *error)
 {
 	bv_error_set(error, BV_STATE, "VM '%s' does not run", vm->name);
@@ -216,7 +218,8 @@ json_t *bv_control_do(const struct bv_vm *vm, const char *what, struct bv_error 
 		return NULL;
 	}
 	if (!bv_control_open(control, vm, error)) {
-		answer = bv_control_ask(control, json_pack("{s:s}", "do", what), -1, 10, error);
+		answer = bv_control_ask(control, json_pack("{s:s}", "do", what), -1, DO_WAIT_S,
+					error);
 		bv_control_close(control);
 	}
 	free(control);

@@ -80,6 +80,22 @@ static int take_file(struct making *making, const struct bv_image *image, const 
 			    making->error);
 }
 
+/* The image's command line, %n in it the VM's name, as far as that is one for a computer. */
+static void append_named(char *out, size_t size, const char *append, const char *name)
+{
+	const char *at = strstr(append, "%n");
+	char host[BV_NAME_MAX + 1];
+
+	snprintf(host, sizeof(host), "%s", name);
+	for (char *c = host; *c; c++)
+		if (*c == '_' || *c == '.')
+			*c = '-';
+	if (at)
+		snprintf(out, size, "%.*s%s%s", (int)(at - append), append, host, at + 2);
+	else
+		snprintf(out, size, "%s", append);
+}
+
 static int from_image(struct making *making, const char *name)
 {
 	struct bv_definition *definition = making->definition;
@@ -97,7 +113,8 @@ static int from_image(struct making *making, const char *name)
 		return 0;
 	if (image.firmware != BV_FIRMWARE_NONE || bv_call_option(making->call, "kernel"))
 		return 0;
-	snprintf(definition->append, sizeof(definition->append), "%s", image.append);
+	append_named(definition->append, sizeof(definition->append), image.append,
+		     making->vm->name);
 	if (take_file(making, &image, "vmlinuz", definition->kernel))
 		return -1;
 	return image.initrd ? take_file(making, &image, "initrd.img", definition->initrd) : 0;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Starting a VM's process; see launch.h. */
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -143,7 +145,8 @@ static void become_process(const struct bv_vm *vm, const struct bv_launch *how, 
 	if (null < 0 || out < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
 	    fcntl(alive, F_SETFD, 0) || chdir("/"))
 		_exit(125);
-	execv(bv_places()->self, (char **)arguments);
+	execv("/proc/self/exe",
+	      (char **)arguments); /* this program, even if it was replaced since */
 	_exit(126);
 }
 
@@ -291,6 +294,51 @@ int bv_launch(struct bv_vm *vm, const struct bv_launch *how, struct bv_error *er
 int bv_process_handle(const struct bv_control *control)
 {
 	return control->pid > 0 ? pidfd_open(control->pid, 0) : -1;
+}
+
+/* Whether the process has the file open. */
+static bool has_open(const char *process, const struct stat *file)
+{
+	struct bv_path path = bv_path("/proc/%s/fd", process);
+	DIR *list = opendir(path.text);
+	struct dirent *entry;
+	struct stat found;
+	bool has = false;
+
+	while (list && !has && (entry = readdir(list)))
+		has = !stat(bv_path("%s/%s", path.text, entry->d_name).text, &found) &&
+		      found.st_dev == file->st_dev && found.st_ino == file->st_ino;
+	if (list)
+		closedir(list);
+	return has;
+}
+
+/* Whose lock it is cannot be asked; but only the VM's process keeps the file open. It is looked
+ * at again once we have a handle: then the number cannot have become another's. */
+int bv_process_find(const struct bv_vm *vm)
+{
+	DIR *list = opendir("/proc");
+	struct dirent *entry;
+	struct stat file;
+	int handle = -1;
+
+	if (stat(bv_vm_file(vm, "alive").text, &file)) {
+		if (list)
+			closedir(list);
+		return -1;
+	}
+	while (list && handle < 0 && (entry = readdir(list))) {
+		if (!isdigit((unsigned char)entry->d_name[0]) || !has_open(entry->d_name, &file))
+			continue;
+		handle = pidfd_open(atoi(entry->d_name), 0);
+		if (handle >= 0 && !has_open(entry->d_name, &file)) {
+			close(handle);
+			handle = -1;
+		}
+	}
+	if (list)
+		closedir(list);
+	return handle;
 }
 
 bool bv_process_wait(int handle, double seconds)

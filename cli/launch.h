@@ -28,6 +28,8 @@ int bv_host_check(bool force, struct bv_error *error);
 /* A handle on a VM's process that can be waited for: from the control connection's peer. -1: it
  * is gone. */
 int bv_process_handle(const struct bv_control *control);
+/* The same without a connection, by the file that the process keeps open. */
+int bv_process_find(const struct bv_vm *vm);
 /* Whether it ended within the time. */
 bool bv_process_wait(int handle, double seconds);
 

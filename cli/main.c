@@ -29,12 +29,15 @@ OPTIONS(run_options) = {
 	END_OPTION
 };
 EXAMPLES(run_examples) = {
-	"bv run debian", "a Debian guest, made from packages the first time; you are at its console",
-	"bv run debian -c 4 -m 4G -f tcp:2222:22", "with more CPUs and memory, and its port 22 on 2222 here",
+	"bv run debian",
+		"a Debian guest, built from packages the first time; you are at its console",
+	"bv run debian -c 4 -m 4G -f tcp:2222:22",
+		"with more CPUs and memory, and its port 22 on 2222 here",
 	"bv run disk.qcow2", "a VM with a copy of that disk",
 	"bv run --in-place disk.img", "with that disk itself",
 	"bv run debian-netinst.iso -d 20G", "an installer, and an empty disk for it",
-	"bv run -k vmlinuz -i initrd.img -a 'console=ttyS0' -r", "a kernel, and nothing is left when it ends",
+	"bv run -k vmlinuz -i initrd.img -a 'console=ttyS0' -r",
+		"a kernel, and nothing is left when it ends",
 	"bv run ./rootfs.tar", "a root file system with a kernel in it",
 	NULL
 };
@@ -136,7 +139,8 @@ OPTIONS(snapshot_options) = {
 	END_OPTION
 };
 EXAMPLES(snapshot_examples) = {
-	"bv snapshot web before-upgrade", "memory, devices and disks of a VM that runs, or the disks of one that does not",
+	"bv snapshot web before-upgrade",
+		"memory, devices and disks of a VM that runs, or the disks of one that does not",
 	"bv snapshot web --list", "which there are",
 	"bv snapshot web --delete before-upgrade", "deletes one",
 	NULL
@@ -177,9 +181,10 @@ OPTIONS(process_options) = {
 
 const struct bv_command bv_commands[] = {
 	{ "run", "[IMAGE|FILE|DIRECTORY]", "makes a VM, starts it, takes you to its console",
-	  "IMAGE is one of 'bv image list', or debian, debian-12, debian-13, which are built from packages\n"
-	  "the first time. FILE is a disk image (raw, qcow2), an ISO, a kernel or a tar file with a root file\n"
-	  "system. The VM stays defined when it has ended; 'bv start' starts it again.",
+	  "IMAGE is one of 'bv image list', or debian, debian-12, debian-13, which are built\n"
+	  "from packages the first time. FILE is a disk image (raw, qcow2), an ISO, a kernel or\n"
+	  "a tar file with a root file system. The VM stays defined when it has ended;\n"
+	  "'bv start' starts it again.",
 	  run_examples, run_options, 0, 1, BV_OPERAND_SOURCE, false, bv_cmd_run },
 	{ "create", "NAME [IMAGE|FILE|DIRECTORY]", "defines a VM without starting it", NULL,
 	  create_examples, create_options, 1, 2, BV_OPERAND_WORD, false, bv_cmd_create },
@@ -206,8 +211,8 @@ const struct bv_command bv_commands[] = {
 	{ "log", "NAME", "what a VM has said on its console", NULL,
 	  log_examples, log_options, 1, 1, BV_OPERAND_VM, false, bv_cmd_log },
 	{ "set", "NAME [KEY=VALUE...]", "changes a VM's definition",
-	  "Keys of disks, nets and shares are written with their place: disk0.cache, net1.mac. An empty\n"
-	  "value puts back the default. 'bv help keys' lists all keys.",
+	  "Keys of disks, nets and shares are written with their place: disk0.cache, net1.mac.\n"
+	  "An empty value puts back the default. 'bv help keys' lists all keys.",
 	  set_examples, set_options, 1, 64, BV_OPERAND_VM, false, bv_cmd_set },
 	{ "copy", "NAME NEW", "makes a VM like another, with its disks", NULL,
 	  copy_examples, NULL, 2, 2, BV_OPERAND_VM, false, bv_cmd_copy },
@@ -215,7 +220,7 @@ const struct bv_command bv_commands[] = {
 	  NULL, delete_options, 1, 64, BV_OPERAND_VMS, false, bv_cmd_delete },
 	{ "snapshot", "NAME [SNAPSHOT]", "keeps a VM as it is now", NULL,
 	  snapshot_examples, snapshot_options, 1, 2, BV_OPERAND_VM, false, bv_cmd_snapshot },
-	{ "restore", "NAME [SNAPSHOT]", "returns a VM to a snapshot, the latest without a name", NULL,
+	{ "restore", "NAME [SNAPSHOT]", "returns a VM to a snapshot, or the latest", NULL,
 	  restore_examples, restore_options, 1, 2, BV_OPERAND_VM, false, bv_cmd_restore },
 	{ "image", "list|build|import|delete [...]", "the disks that VMs are made from", NULL,
 	  image_examples, image_options, 1, 3, BV_OPERAND_WORD, false, bv_cmd_image },

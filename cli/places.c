@@ -81,11 +81,10 @@ static void find_support(void)
 {
 	static const char *const around[] = { "../lib/bivisor", "../../cli" };
 	const char *named = getenv("BV_SUPPORT");
-	char directory[sizeof(places.self)];
-	ssize_t size = readlink("/proc/self/exe", places.self, sizeof(places.self) - 1);
+	char directory[1024];
+	ssize_t size = readlink("/proc/self/exe", directory, sizeof(directory) - 1);
 
-	places.self[size > 0 ? size : 0] = 0;
-	snprintf(directory, sizeof(directory), "%s", places.self);
+	directory[size > 0 ? size : 0] = 0;
 	*(strrchr(directory, '/') ?: directory) = 0;
 	for (size_t i = 0; i < 2 && !named; i++) {
 		struct bv_path path = bv_path("%s/%s/make-image", directory, around[i]);

@@ -14,7 +14,6 @@ struct bv_places {
 	char data[2048]; /* vms/NAME/, images/NAME/ */
 	char run[2048]; /* NAME/: sockets */
 	char support[2048]; /* programs of bv that are no commands: make-image */
-	char self[2048]; /* bv itself */
 };
 
 /* Finds the places and makes those that are not there. */

@@ -30,7 +30,7 @@ static bool reserve(struct buf *buf, size_t count)
 
 void buf_bytes(struct buf *buf, const void *bytes, size_t count)
 {
-	if (!reserve(buf, count))
+	if (!count || !reserve(buf, count))
 		return;
 	memcpy(buf->data + buf->size, bytes, count);
 	buf->size += count;
@@ -38,7 +38,7 @@ void buf_bytes(struct buf *buf, const void *bytes, size_t count)
 
 void buf_zeros(struct buf *buf, size_t count)
 {
-	if (!reserve(buf, count))
+	if (!count || !reserve(buf, count))
 		return;
 	memset(buf->data + buf->size, 0, count);
 	buf->size += count;

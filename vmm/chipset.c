@@ -109,7 +109,8 @@ int chipset_create(struct vm *vm)
 					      .version = 1,
 					      .reset = chipset_reset,
 					      .state = chipset_state,
-					      .owner = chipset };
+					      .owner = chipset,
+					      .destroy = free };
 	vm_device_add(vm, &chipset->device);
 	return 0;
 }

@@ -288,6 +288,20 @@ static void fwcfg_state(void *owner, struct snap *snap)
 	snap_value(snap, &fwcfg->dma);
 }
 
+static void fwcfg_destroy(void *owner)
+{
+	struct fwcfg *fwcfg = owner;
+	unsigned int i;
+
+	for (i = 0; i < FILES; i++)
+		buf_fini(&fwcfg->files[i].data);
+	buf_fini(&fwcfg->directory);
+	buf_fini(&fwcfg->signature);
+	buf_fini(&fwcfg->id);
+	buf_fini(&fwcfg->cpus);
+	free(fwcfg);
+}
+
 int fwcfg_create(struct vm *vm)
 {
 	struct fwcfg *fwcfg = calloc(1, sizeof(*fwcfg));
@@ -302,7 +316,8 @@ int fwcfg_create(struct vm *vm)
 					    .version = 1,
 					    .reset = fwcfg_reset,
 					    .state = fwcfg_state,
-					    .owner = fwcfg };
+					    .owner = fwcfg,
+					    .destroy = fwcfg_destroy };
 	vm_device_add(vm, &fwcfg->device);
 	return 0;
 }

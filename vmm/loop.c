@@ -217,17 +217,26 @@ static void wait_for_events(struct loop *loop, int polls, int timeout, bool *err
 	loop->ready_count = count > 0 ? count : 0;
 }
 
+static void once(struct loop *loop, bool wait)
+{
+	int timeout = until_timers(loop), polls = fill_polls(loop, &timeout);
+	bool error;
+
+	loop_unlock(loop);
+	wait_for_events(loop, polls, wait ? timeout : 0, &error);
+	loop_lock(loop);
+	serve_timers(loop);
+	serve_pollers(loop, error);
+	serve_descriptors(loop);
+}
+
 void loop_run(struct loop *loop)
 {
-	while (!loop->stop) {
-		int timeout = until_timers(loop), polls = fill_polls(loop, &timeout);
-		bool error;
+	while (!loop->stop)
+		once(loop, true);
+}
 
-		loop_unlock(loop);
-		wait_for_events(loop, polls, timeout, &error);
-		loop_lock(loop);
-		serve_timers(loop);
-		serve_pollers(loop, error);
-		serve_descriptors(loop);
-	}
+void loop_step(struct loop *loop)
+{
+	once(loop, false);
 }

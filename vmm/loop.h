@@ -77,6 +77,8 @@ void loop_poller_remove(struct loop *loop, struct loop_poller *poller);
  */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+/* One round without waiting, for tests. */
+void loop_step(struct loop *loop);
 
 /* Makes the loop look at its timers and pollers anew. From any thread, also without the lock. */
 void loop_kick(struct loop *loop);

@@ -122,3 +122,22 @@ bool mem_write(const struct mem *mem, uint64_t gpa, const void *from, size_t siz
 		memcpy(to, from, size);
 	return to != NULL;
 }
+
+#define RESIDENT_PAGES 8192u
+
+uint64_t mem_resident(const struct mem *mem)
+{
+	unsigned char pages[RESIDENT_PAGES];
+	uint64_t at, count = 0, step = RESIDENT_PAGES * 4096ull;
+	size_t i;
+
+	for (at = 0; at < mem->size; at += step) {
+		uint64_t size = mem->size - at < step ? mem->size - at : step;
+
+		if (mincore(mem->host + at, size, pages))
+			return 0;
+		for (i = 0; i < size / 4096; i++)
+			count += pages[i] & 1;
+	}
+	return count * 4096;
+}

@@ -52,6 +52,9 @@ void mem_release(const struct mem *mem, void *host, uint64_t size);
 /* Tells the hypervisor: slots 0 to MEM_PARTS - 1. */
 int mem_attach(struct mem *mem, struct hv *hv, struct why *why);
 
+/* Bytes of it that are in the host's memory now. */
+uint64_t mem_resident(const struct mem *mem);
+
 /**
  * mem_at() - Where guest memory lies in this process.
  *

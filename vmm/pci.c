@@ -333,9 +333,12 @@ struct pci *pci_create(struct vm *vm)
 		return NULL;
 	pci->vm = vm;
 	bus_add(&vm->ports, 0xcf8, 8, &PORT_OPS, pci);
-	pci->device = (struct vm_device){
-		.name = "pci", .version = 1, .reset = pci_reset, .state = pci_state, .owner = pci
-	};
+	pci->device = (struct vm_device){ .name = "pci",
+					  .version = 1,
+					  .reset = pci_reset,
+					  .state = pci_state,
+					  .owner = pci,
+					  .destroy = free };
 	vm_device_add(vm, &pci->device);
 	return pci;
 }

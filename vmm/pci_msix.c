@@ -32,10 +32,11 @@ static bool goes_out(const struct pci_dev *dev, unsigned int vector)
 
 void pci_msix_notify(struct pci_dev *dev, unsigned int vector)
 {
-	struct pci_vector *entry = &dev->table[vector];
+	struct pci_vector *entry;
 
 	if (vector >= dev->vectors)
 		return;
+	entry = &dev->table[vector];
 	if (goes_out(dev, vector))
 		hv_msi_send(dev->pci->vm->hv, entry->address, entry->data);
 	else
@@ -116,10 +117,11 @@ static uint32_t word_read(const struct pci_dev *dev, uint64_t offset)
 
 static void word_write(struct pci_dev *dev, uint64_t offset, uint32_t value)
 {
-	struct pci_vector *entry = &dev->table[offset / 16];
+	struct pci_vector *entry;
 
 	if (offset >= PBA_AT || offset / 16 >= dev->vectors)
 		return;
+	entry = &dev->table[offset / 16];
 	if ((offset & 12) == 0)
 		entry->address = (entry->address & ~0xffffffffull) | (value & ~3u);
 	else if ((offset & 12) == 4)

@@ -212,9 +212,12 @@ struct pm *pm_create(struct vm *vm)
 		return NULL;
 	pm->vm = vm;
 	bus_add(&vm->ports, PM_HOTPLUG, 12, &HOTPLUG_OPS, pm);
-	pm->device = (struct vm_device){
-		.name = "pm", .version = 1, .reset = pm_reset, .state = pm_state, .owner = pm
-	};
+	pm->device = (struct vm_device){ .name = "pm",
+					 .version = 1,
+					 .reset = pm_reset,
+					 .state = pm_state,
+					 .owner = pm,
+					 .destroy = free };
 	vm_device_add(vm, &pm->device);
 	return pm;
 }

@@ -297,9 +297,12 @@ struct rtc *rtc_create(struct vm *vm)
 	rtc->vm = vm;
 	loop_timer_init(&vm->loop, &rtc->timer, timer_expired, rtc);
 	bus_add(&vm->ports, 0x70, 2, &RTC_OPS, rtc);
-	rtc->device = (struct vm_device){
-		.name = "rtc", .version = 1, .reset = rtc_reset, .state = rtc_state, .owner = rtc
-	};
+	rtc->device = (struct vm_device){ .name = "rtc",
+					  .version = 1,
+					  .reset = rtc_reset,
+					  .state = rtc_state,
+					  .owner = rtc,
+					  .destroy = free };
 	vm_device_add(vm, &rtc->device);
 	return rtc;
 }

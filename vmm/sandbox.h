@@ -8,4 +8,7 @@
 /* For the calling thread and those that it starts from now on. There is no way back. */
 int sandbox_enter(struct vm *vm, struct why *why);
 
+/* Whether it leaves room for a user-mode net: only if the VM has one from the start. */
+bool sandbox_has_sockets(const struct vm *vm);
+
 #endif

@@ -251,7 +251,8 @@ struct serial *serial_create(struct vm *vm)
 					     .version = 1,
 					     .reset = serial_reset,
 					     .state = serial_state,
-					     .owner = serial };
+					     .owner = serial,
+					     .destroy = free };
 	vm_device_add(vm, &serial->device);
 	return serial;
 }

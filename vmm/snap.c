@@ -126,14 +126,13 @@ unsigned int snap_begin(struct snap *snap, const char *name, unsigned int versio
 
 void snap_end(struct snap *snap)
 {
-	struct head *head;
+	uint32_t length = (uint32_t)(snap->at - snap->begin - sizeof(struct head));
 
 	if (!snap->bad && snap->load && snap->at != snap->limit)
 		snap_spoil(snap, "%zu bytes too many", snap->limit - snap->at);
-	if (!snap->bad && !snap->load) {
-		head = (struct head *)(snap->data + snap->begin);
-		head->length = (uint32_t)(snap->at - snap->begin - sizeof(*head));
-	}
+	if (!snap->bad && !snap->load)
+		memcpy(snap->data + snap->begin + offsetof(struct head, length), &length,
+		       sizeof(length));
 	snap->limit = snap->size;
 	snap->section[0] = 0;
 }

@@ -81,6 +81,7 @@ struct virtio_ops {
 	/* A vector or a queue changed, for those that the kernel serves; or NULL. */
 	void (*vector_changed)(void *owner, unsigned int vector);
 	void (*ejected)(void *owner); /* or NULL: it cannot be unplugged */
+	void (*destroy)(void *owner); /* at the VM's end; or NULL: its maker does */
 };
 
 struct virtio_dev {
@@ -154,6 +155,8 @@ size_t chain_write(const struct virtq_chain *chain, size_t offset, const void *f
 
 int virtio_create_all(struct vm *vm, struct why *why);
 void virtio_destroy_all(struct vm *vm);
+/* Frees devices that the guest let go of. */
+void virtio_reap(struct vm *vm);
 enum virtio_type virtio_slot_type(const struct vm *vm, unsigned int slot);
 
 #endif

@@ -6,6 +6,8 @@
 #include "vmm/virtio_small.h"
 #include "vmm/vsock.h"
 
+#include <string.h>
+
 static int create_configured(struct vm *vm, struct why *why)
 {
 	const struct vmm_config *config = vm->config;
@@ -37,4 +39,40 @@ void virtio_destroy_all(struct vm *vm)
 		block_destroy(vm->blocks);
 	while (vm->nets)
 		net_destroy(vm->nets);
+}
+
+static bool reap_block(struct vm *vm)
+{
+	struct block *block;
+	char id[32];
+
+	for (block = vm->blocks; block && !block->leaving; block = block->next)
+		;
+	if (!block)
+		return false;
+	memcpy(id, block->id, sizeof(id));
+	block_destroy(block);
+	vm_event(vm, "detached", "{s:s}", "id", id);
+	return true;
+}
+
+static bool reap_net(struct vm *vm)
+{
+	struct net *net;
+	char id[32];
+
+	for (net = vm->nets; net && !net->leaving; net = net->next)
+		;
+	if (!net)
+		return false;
+	memcpy(id, net->id, sizeof(id));
+	net_destroy(net);
+	vm_event(vm, "detached", "{s:s}", "id", id);
+	return true;
+}
+
+void virtio_reap(struct vm *vm)
+{
+	while (reap_block(vm) || reap_net(vm))
+		;
 }

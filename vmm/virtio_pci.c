@@ -336,7 +336,7 @@ static uint64_t config_read(void *owner, uint64_t offset, unsigned int size)
 		return 0;
 	if (dev->ops->config_reading)
 		dev->ops->config_reading(dev->owner);
-	memcpy(&value, dev->config + offset - DEVICE_AT, size);
+	memcpy(&value, &dev->config[offset - DEVICE_AT], size);
 	return value;
 }
 
@@ -353,7 +353,7 @@ static void config_write(void *owner, uint64_t offset, unsigned int size, uint64
 	if (offset < DEVICE_AT || offset - DEVICE_AT + size > dev->config_size ||
 	    !dev->ops->config_written)
 		return;
-	memcpy(dev->config + offset - DEVICE_AT, &value, size);
+	memcpy(&dev->config[offset - DEVICE_AT], &value, size);
 	dev->ops->config_written(dev->owner, (unsigned int)(offset - DEVICE_AT), size);
 }
 
@@ -554,6 +554,15 @@ void virtio_init(struct virtio_dev *dev, struct vm *vm, enum virtio_type type, c
 	}
 }
 
+static void device_destroy(void *owner)
+{
+	struct virtio_dev *dev = owner;
+
+	virtio_unplug(dev);
+	if (dev->ops->destroy)
+		dev->ops->destroy(dev->owner);
+}
+
 int virtio_plug(struct virtio_dev *dev, struct why *why)
 {
 	unsigned int i;
@@ -573,6 +582,7 @@ int virtio_plug(struct virtio_dev *dev, struct why *why)
 					  .reset = device_reset,
 					  .state = device_state,
 					  .quiesce = device_quiesce,
+					  .destroy = device_destroy,
 					  .owner = dev };
 	vm_device_add(dev->vm, &dev->device);
 	return 0;

@@ -2,6 +2,7 @@
 /* The small virtio devices (virtio 1.2, sections 5.3 to 5.5): see virtio_small.h. */
 #include "vmm/virtio_small.h"
 #include "vmm/console.h"
+#include "vmm/snap.h"
 
 #include <linux/virtio_balloon.h>
 #include <stdlib.h>
@@ -95,6 +96,7 @@ static const struct virtio_ops VCONSOLE_OPS = {
 	.kicked = vconsole_kicked,
 	.ready = vconsole_ready,
 	.reset = vconsole_reset,
+	.destroy = free,
 };
 
 int virtio_console_create(struct vm *vm, struct why *why)
@@ -130,7 +132,7 @@ static void rng_kicked(void *owner, struct virtq *queue)
 	virtq_tell(queue);
 }
 
-static const struct virtio_ops RNG_OPS = { .kicked = rng_kicked };
+static const struct virtio_ops RNG_OPS = { .kicked = rng_kicked, .destroy = free };
 
 int virtio_rng_create(struct vm *vm, struct why *why)
 {
@@ -211,8 +213,25 @@ static void balloon_written(void *owner, unsigned int offset, unsigned int size)
 	(void)size;
 }
 
+static void balloon_state(void *owner, struct snap *snap)
+{
+	struct balloon *balloon = owner;
+
+	snap_bytes(snap, balloon->dev.config, balloon->dev.config_size);
+}
+
+static void balloon_reset(void *owner)
+{
+	struct balloon *balloon = owner;
+
+	memset(balloon->dev.config + 4, 0, 4);
+}
+
 static const struct virtio_ops BALLOON_OPS = {
 	.kicked = balloon_kicked,
+	.state = balloon_state,
+	.reset = balloon_reset,
+	.destroy = free,
 	.config_written = balloon_written,
 };
 

@@ -85,6 +85,17 @@ void vm_reset(struct vm *vm)
 	loop_kick(&vm->loop);
 }
 
+uint64_t vm_process_resident(const struct vm *vm)
+{
+	unsigned long long size, resident;
+	char text[128] = "";
+
+	if (vm->statm < 0 || pread(vm->statm, text, sizeof(text) - 1, 0) <= 0 ||
+	    sscanf(text, "%llu %llu", &size, &resident) != 2)
+		return 0;
+	return resident * 4096;
+}
+
 static void quiesce(struct vm *vm, bool on)
 {
 	struct vm_device *device;
@@ -132,15 +143,42 @@ void vm_cpus_state(struct vm *vm, struct snap *snap)
 		hv_vcpu_state(vm->cpus.all[i].hv, snap);
 }
 
-static int power_on(struct machine *machine, struct why *why)
+void vm_reset_parts(struct vm *vm)
 {
-	struct vm *vm = &machine->vm;
 	struct vm_device *device;
-	struct hv_start start;
 
 	for (device = vm->devices; device; device = device->next)
 		if (device->reset)
 			device->reset(device->owner);
+}
+
+static struct vm_device *last_device(struct vm *vm)
+{
+	struct vm_device *device = vm->devices;
+
+	while (device && device->next)
+		device = device->next;
+	return device;
+}
+
+/* The last made goes first: it may use those before it. */
+void vm_free_parts(struct vm *vm)
+{
+	struct vm_device *device;
+
+	while ((device = last_device(vm)) != NULL) {
+		vm_device_remove(vm, device);
+		if (device->destroy)
+			device->destroy(device->owner);
+	}
+}
+
+static int power_on(struct machine *machine, struct why *why)
+{
+	struct vm *vm = &machine->vm;
+	struct hv_start start;
+
+	vm_reset_parts(vm);
 	if (boot_load(&machine->boot, vm, &start, why))
 		return -1;
 	if (hv_vcpu_start(vm->cpus.all[0].hv, &start))
@@ -193,6 +231,7 @@ static void reset_done(void *owner, struct pollfd *set, int count, bool error)
 	(void)error;
 	if (machine->vm.reset_wanted && machine->vm.state != VM_ENDED)
 		do_reset(machine);
+	virtio_reap(&machine->vm);
 }
 
 /* ---- signals ---------------------------------------------------------------------------------- */
@@ -260,7 +299,7 @@ static int check_host(struct vm *vm, struct why *why)
 	return 0;
 }
 
-static int make_parts(struct vm *vm, struct why *why)
+int vm_make_parts(struct vm *vm, struct why *why)
 {
 	vm->pci = pci_create(vm);
 	vm->pm = pm_create(vm);
@@ -291,10 +330,12 @@ static int make_machine(struct machine *machine, struct why *why)
 {
 	struct vm *vm = &machine->vm;
 
+	vm->bivisor = hv_is_bivisor();
+	vm->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	vm->hv = hv_open(why);
 	if (!vm->hv || mem_init(&vm->mem, vm->config->memory, false, why) ||
 	    mem_attach(&vm->mem, vm->hv, why) || boot_open(&machine->boot, vm, why) ||
-	    make_parts(vm, why) || make_cpus(machine, why))
+	    vm_make_parts(vm, why) || make_cpus(machine, why))
 		return -1;
 	return control_create(vm, why) || gdb_create(vm, why) ? -1 : 0;
 }
@@ -310,14 +351,17 @@ static void unmake_machine(struct machine *machine)
 	if (vm->console)
 		console_destroy(vm->console);
 	vm->console = NULL;
+	flash_close(vm);
+	vm_free_parts(vm);
 	loop_unlock(&vm->loop);
 	cpus_fini(&vm->cpus);
-	flash_close(vm);
 	boot_close(&machine->boot);
 	if (vm->hv)
 		hv_close(vm->hv);
 	if (vm->mem.host)
 		mem_fini(&vm->mem);
+	if (vm->statm >= 0)
+		close(vm->statm);
 	snap_fini(&machine->fresh);
 }
 
@@ -358,6 +402,14 @@ static void run(struct machine *machine, struct why *why)
 	loop_unlock(&vm->loop);
 }
 
+void vm_init(struct vm *vm, const struct vmm_config *config)
+{
+	memset(vm, 0, sizeof(*vm));
+	vm->config = config;
+	vm->devices_end = &vm->devices;
+	vm->statm = -1;
+}
+
 int vmm_run(const struct vmm_config *config, struct vmm_end *end)
 {
 	struct machine *machine = calloc(1, sizeof(*machine));
@@ -368,8 +420,7 @@ int vmm_run(const struct vmm_config *config, struct vmm_end *end)
 	end->kind = VMM_END_REFUSED;
 	if (!machine)
 		return -1;
-	vm->config = config;
-	vm->devices_end = &vm->devices;
+	vm_init(vm, config);
 	machine->boot = (struct boot){ -1, -1, 0, 0 };
 	if (loop_init(&vm->loop) || open_signals(vm) || check_config(config, &why) ||
 	    check_host(vm, &why))

@@ -39,6 +39,7 @@ struct vm_device {
 	void (*reset)(void *owner); /* or NULL */
 	void (*state)(void *owner, struct snap *snap); /* or NULL */
 	void (*quiesce)(void *owner, bool on); /* or NULL: no more work from outside */
+	void (*destroy)(void *owner); /* or NULL: somebody else does */
 	void *owner;
 	struct vm_device *next;
 };
@@ -61,6 +62,8 @@ struct vm {
 	struct vm_device *devices;
 	struct vm_device **devices_end;
 	enum vm_state state;
+	bool bivisor; /* the hypervisor is ours */
+	int statm; /* /proc/self/statm, open; -1: not to be had */
 	bool panicked;
 	bool reset_wanted;
 	unsigned int resets;
@@ -83,6 +86,12 @@ struct vm {
 	struct net *nets;
 };
 
+/* For vm.c, and for tests of the parts: an empty VM; all its devices; as after power-on. */
+void vm_init(struct vm *vm, const struct vmm_config *config);
+int vm_make_parts(struct vm *vm, struct why *why);
+void vm_reset_parts(struct vm *vm);
+void vm_free_parts(struct vm *vm);
+
 void vm_device_add(struct vm *vm, struct vm_device *device);
 void vm_device_remove(struct vm *vm, struct vm_device *device);
 
@@ -94,6 +103,9 @@ void vm_end(struct vm *vm, enum vmm_end_kind kind, int code, const char *format,
 
 /* Resets the machine, or ends it, as configured: soon, in the loop. Lock held. */
 void vm_reset(struct vm *vm);
+
+/* Bytes of this process in the host's memory, the guest's with them. */
+uint64_t vm_process_resident(const struct vm *vm);
 
 /* What was written to port 0xcf9, the reset register. */
 void vm_reset_port(struct vm *vm, uint8_t value);

@@ -59,12 +59,21 @@ static void vsock_vector_changed(void *owner, unsigned int vector)
 	vhost_vector_changed(vsock->vhost, vector);
 }
 
+static void vsock_destroy(void *owner)
+{
+	struct vsock *vsock = owner;
+
+	vhost_close(vsock->vhost);
+	free(vsock);
+}
+
 static const struct virtio_ops VSOCK_OPS = {
 	.kicked = vsock_kicked,
 	.ready = vsock_ready,
 	.reset = vsock_reset,
 	.quiesce = vsock_quiesce,
 	.vector_changed = vsock_vector_changed,
+	.destroy = vsock_destroy,
 };
 
 int vsock_create(struct vm *vm, uint32_t cid, struct why *why)

@@ -314,31 +314,38 @@ static u8 pic_poll(struct bv_pic *pic, enum pic_which which, u32 *acked)
 	return (u8)(0x80 | line);
 }
 
-static u8 pic_read(struct bv_pic *pic, enum pic_which which, bool data, u32 *acked)
-{
-	struct pic_chip *chip = &pic->chip[which];
-
-	if (chip->poll)
-		return pic_poll(pic, which, acked);
-	if (data)
-		return chip->imr;
-	return chip->read_isr ? chip->isr : chip->irr;
-}
-
 /* ---- ports ---- */
 
 #define PORT_MASTER 0x20
 #define PORT_SLAVE 0xa0
 #define PORT_ELCR 0x4d0
 
-/* One byte at a port: bit 0 of the port is the chip's A0, or for ELCR, the chip. Under the lock. */
-static u8 pic_port_read(struct bv_chips *chips, u64 port, u32 *acked)
+/*
+ * What a byte at a port shows, without a poll: bit 0 of the port is the chip's A0, or for ELCR, the
+ * chip. Nothing is behind the two ELCRs. Needs no lock: while a byte changes, a reader gets the one
+ * or the other.
+ */
+static u8 pic_port_peek(const struct bv_pic *pic, u64 port)
+{
+	const struct pic_chip *chip = &pic->chip[(port & ~1ULL) == PORT_SLAVE ? SLAVE : MASTER];
+
+	if ((port & ~1ULL) == PORT_ELCR)
+		return BV_READ_ONCE(pic->chip[port & 1].elcr);
+	if (port >= PORT_ELCR)
+		return 0xff;
+	if (port & 1)
+		return BV_READ_ONCE(chip->imr);
+	return BV_READ_ONCE(chip->read_isr) ? BV_READ_ONCE(chip->isr) : BV_READ_ONCE(chip->irr);
+}
+
+/* The same, and where the chip is to be polled, that. Under the lock. */
+static u8 pic_port_read(struct bv_pic *pic, u64 port, u32 *acked)
 {
 	enum pic_which which = (port & ~1ULL) == PORT_SLAVE ? SLAVE : MASTER;
 
-	if ((port & ~1ULL) == PORT_ELCR)
-		return chips->pic.chip[port & 1].elcr;
-	return pic_read(&chips->pic, which, port & 1, acked);
+	if (port < PORT_ELCR && pic->chip[which].poll)
+		return pic_poll(pic, which, acked);
+	return pic_port_peek(pic, port);
 }
 
 static void pic_port_write(struct bv_chips *chips, u64 port, u8 value, u32 *acked)
@@ -348,29 +355,47 @@ static void pic_port_write(struct bv_chips *chips, u64 port, u8 value, u32 *acke
 
 	if ((port & ~1ULL) == PORT_ELCR)
 		chips->pic.chip[port & 1].elcr = value & elcr_mask[port & 1];
+	else if (port >= PORT_ELCR)
+		return;
 	else if (port & 1)
 		pic_write_data(chip, value);
 	else
 		pic_write_command(chip, which, value, acked);
 }
 
+static void pic_read_polled(struct bv_chips *chips, u64 addr, u32 bytes, u8 *data)
+{
+	u64 flags = bv_host_spin_lock_irq(&chips->lock);
+	u32 acked = 0;
+
+	for (u32 i = 0; i < bytes; i++)
+		data[i] = pic_port_read(&chips->pic, addr + i, &acked);
+	pic_update(chips);
+	bv_host_spin_unlock_irq(&chips->lock, flags);
+	if (acked)
+		bv_irq_acked(chips, CHIP_PIC, acked);
+}
+
+static bool pic_polled(const struct bv_pic *pic)
+{
+	return BV_READ_ONCE(pic->chip[MASTER].poll) || BV_READ_ONCE(pic->chip[SLAVE].poll);
+}
+
+/* Only a poll changes anything by being read. */
 static enum bv_access_result pic_bus_read(struct bv_bus_device *device, struct bv_vcpu *vcpu,
 					  u64 addr, u32 bytes, void *data)
 {
 	struct bv_chips *chips = vm_chips(vcpu->vm);
-	u64 flags = bv_host_spin_lock_irq(&chips->lock);
-	bool polled = chips->pic.chip[0].poll || chips->pic.chip[1].poll;
-	u32 acked = 0;
 
 	(void)device;
+	if (addr >= PORT_ELCR + 2)
+		return BV_ACCESS_NOT_MINE;
+	if (bv_unlikely(pic_polled(&chips->pic))) {
+		pic_read_polled(chips, addr, bytes, data);
+		return BV_ACCESS_DONE;
+	}
 	for (u32 i = 0; i < bytes; i++)
-		((u8 *)data)[i] = pic_port_read(chips, addr + i, &acked);
-	/* Only a poll changes anything. */
-	if (bv_unlikely(polled))
-		pic_update(chips);
-	bv_host_spin_unlock_irq(&chips->lock, flags);
-	if (bv_unlikely(acked))
-		bv_irq_acked(chips, CHIP_PIC, acked);
+		((u8 *)data)[i] = pic_port_peek(&chips->pic, addr + i);
 	return BV_ACCESS_DONE;
 }
 
@@ -378,10 +403,13 @@ static enum bv_access_result pic_bus_write(struct bv_bus_device *device, struct 
 					   u64 addr, u32 bytes, const void *data)
 {
 	struct bv_chips *chips = vm_chips(vcpu->vm);
-	u64 flags = bv_host_spin_lock_irq(&chips->lock);
 	u32 acked = 0;
+	u64 flags;
 
 	(void)device;
+	if (addr >= PORT_ELCR + 2)
+		return BV_ACCESS_NOT_MINE;
+	flags = bv_host_spin_lock_irq(&chips->lock);
 	for (u32 i = 0; i < bytes; i++)
 		pic_port_write(chips, addr + i, ((const u8 *)data)[i], &acked);
 	pic_update(chips);
@@ -391,7 +419,10 @@ static enum bv_access_result pic_bus_write(struct bv_bus_device *device, struct 
 }
 
 static const struct bv_bus_ops pic_bus_ops = { .read = pic_bus_read, .write = pic_bus_write };
-static const u16 pic_ports[3] = { PORT_MASTER, PORT_SLAVE, PORT_ELCR };
+/* Two ports each; an access to the ELCRs may be wider, as if nothing were behind them. */
+static const struct {
+	u16 port, bytes;
+} pic_ports[3] = { { PORT_MASTER, 2 }, { PORT_SLAVE, 2 }, { PORT_ELCR, 4 } };
 
 int bv_pic_attach(struct bv_vm *vm)
 {
@@ -400,7 +431,8 @@ int bv_pic_attach(struct bv_vm *vm)
 	for (u32 i = 0; i < BV_ARRAY_SIZE(pic_ports); i++) {
 		int error;
 
-		pic->device[i] = (struct bv_bus_device){ &pic_bus_ops, pic_ports[i], 2 };
+		pic->device[i] = (struct bv_bus_device){ &pic_bus_ops, pic_ports[i].port,
+							 pic_ports[i].bytes };
 		error = bv_bus_add(vm, BV_BUS_PORT, &pic->device[i]);
 		if (error) {
 			bv_pic_detach(vm, i);

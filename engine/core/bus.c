@@ -87,51 +87,79 @@ static u32 bus_search(const struct bv_bus *bus, u64 addr)
 	return low;
 }
 
-static u32 bus_first(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr)
+static struct bv_bus_device *bus_only(const struct bv_bus *bus, u32 first, u64 addr)
+{
+	bool one = first < bus->count && bus->device[first]->base <= addr &&
+		   (first + 1 == bus->count || bus->device[first + 1]->base > addr);
+
+	return one ? bus->device[first] : NULL;
+}
+
+static void bus_memo_fill(struct bv_bus_memo *memo, const struct bv_bus *bus, u64 addr)
+{
+	memo->first = bus_search(bus, addr);
+	memo->only = bus_only(bus, memo->first, addr);
+	memo->addr = addr;
+	memo->generation = bus->generation;
+}
+
+static inline const struct bv_bus_memo *bus_memo(struct bv_vcpu *vcpu, enum bv_bus_kind kind,
+						 u64 addr)
 {
 	const struct bv_bus *bus = &vcpu->vm->bus[kind];
 	struct bv_bus_memo *memo = &vcpu->bus_memo[kind];
 
-	if (memo->addr != addr || memo->generation != bus->generation) {
-		memo->first = bus_search(bus, addr);
-		memo->addr = addr;
-		memo->generation = bus->generation;
-	}
-	return memo->first;
+	if (bv_unlikely(memo->addr != addr || memo->generation != bus->generation))
+		bus_memo_fill(memo, bus, addr);
+	return memo;
+}
+
+static enum bv_access_result bus_read_one(struct bv_bus_device *device, struct bv_vcpu *vcpu,
+					  u64 addr, u32 bytes, void *data)
+{
+	if (!bus_hit(device, addr, bytes) || !device->ops->read)
+		return BV_ACCESS_NOT_MINE;
+	return device->ops->read(device, vcpu, addr, bytes, data);
+}
+
+static enum bv_access_result bus_write_one(struct bv_bus_device *device, struct bv_vcpu *vcpu,
+					   u64 addr, u32 bytes, const void *data)
+{
+	if (!bus_hit(device, addr, bytes) || !device->ops->write)
+		return BV_ACCESS_NOT_MINE;
+	return device->ops->write(device, vcpu, addr, bytes, data);
 }
 
 enum bv_access_result bv_bus_read(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes,
 				  void *data)
 {
 	const struct bv_bus *bus = &vcpu->vm->bus[kind];
+	const struct bv_bus_memo *memo = bus_memo(vcpu, kind, addr);
+	enum bv_access_result result = BV_ACCESS_NOT_MINE;
 
-	for (u32 i = bus_first(vcpu, kind, addr); i < bus->count && bus->device[i]->base <= addr;
-	     i++) {
-		struct bv_bus_device *device = bus->device[i];
-
-		if (bus_hit(device, addr, bytes) && device->ops->read &&
-		    device->ops->read(device, vcpu, addr, bytes, data) == BV_ACCESS_DONE)
-			return BV_ACCESS_DONE;
+	if (bv_likely(memo->only != NULL))
+		return bus_read_one(memo->only, vcpu, addr, bytes, data);
+	for (u32 i = memo->first; i < bus->count && bus->device[i]->base <= addr; i++) {
+		result = bus_read_one(bus->device[i], vcpu, addr, bytes, data);
+		if (result != BV_ACCESS_NOT_MINE)
+			break;
 	}
-	return BV_ACCESS_NOT_MINE;
+	return result;
 }
 
 enum bv_access_result bv_bus_write(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes,
 				   const void *data)
 {
 	const struct bv_bus *bus = &vcpu->vm->bus[kind];
+	const struct bv_bus_memo *memo = bus_memo(vcpu, kind, addr);
+	enum bv_access_result result = BV_ACCESS_NOT_MINE;
 
-	for (u32 i = bus_first(vcpu, kind, addr); i < bus->count && bus->device[i]->base <= addr;
-	     i++) {
-		struct bv_bus_device *device = bus->device[i];
-
-		if (bus_hit(device, addr, bytes) && device->ops->write) {
-			enum bv_access_result result =
-				device->ops->write(device, vcpu, addr, bytes, data);
-
-			if (result != BV_ACCESS_NOT_MINE)
-				return result;
-		}
+	if (bv_likely(memo->only != NULL))
+		return bus_write_one(memo->only, vcpu, addr, bytes, data);
+	for (u32 i = memo->first; i < bus->count && bus->device[i]->base <= addr; i++) {
+		result = bus_write_one(bus->device[i], vcpu, addr, bytes, data);
+		if (result != BV_ACCESS_NOT_MINE)
+			break;
 	}
-	return BV_ACCESS_NOT_MINE;
+	return result;
 }

@@ -43,11 +43,12 @@ struct bv_bus {
 	u32 generation; /* counts changes of the table */
 };
 
-/* Where a vCPU's last access began to ask: guests poll the same port over and over. */
+/* Whom a vCPU's last access asked: guests poll the same port over and over. */
 struct bv_bus_memo {
 	u64 addr;
 	u32 generation;
-	u32 first;
+	u32 first; /* where in the table to begin */
+	struct bv_bus_device *only; /* nobody else can be meant; NULL: several can, or none */
 };
 
 /*

@@ -914,32 +914,11 @@ enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa)
 /* ---- the quick way ---- */
 
 /*
- * Most device accesses are one plain MOV of a general register to a device of the engine. The exit
- * has told the address, and the hardware has checked segment and page: the bytes are all that is
- * missing.
+ * Most device accesses are one plain MOV of a general register. The exit has told the address, and
+ * the hardware has checked segment and page: the bytes are all that is missing.
  */
-static bool quick_access(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
+static bool quick_decode(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
 {
-	const struct bv_intc_ops *intc = vcpu->vm->intc;
-	enum bv_access_result result = BV_ACCESS_NOT_MINE;
-	u64 data = mmio->value;
-
-	if (intc)
-		result = mmio->write ? intc->mmio_write(vcpu, gpa, mmio->size, &data) :
-				       intc->mmio_read(vcpu, gpa, mmio->size, &data);
-	if (result == BV_ACCESS_NOT_MINE)
-		result = mmio->write ? bv_bus_write(vcpu, BV_BUS_MMIO, gpa, mmio->size, &data) :
-				       bv_bus_read(vcpu, BV_BUS_MMIO, gpa, mmio->size, &data);
-	if (result == BV_ACCESS_NOT_MINE)
-		return false;
-	if (!mmio->write)
-		bv_mmio_finish(mmio, vcpu->gprs.gpr, data);
-	return true;
-}
-
-static bool quick_mmio(struct bv_vcpu *vcpu, u64 gpa)
-{
-	struct bv_mmio mmio;
 	u8 bytes[BV_INSN_WINDOW];
 	unsigned int count = vcpu->exit.bytes_count;
 
@@ -948,19 +927,66 @@ static bool quick_mmio(struct bv_vcpu *vcpu, u64 gpa)
 	else
 		count = bv_code_read(vcpu, bytes, 15);
 	bv_vcpu_need(vcpu, BV_ST_CR | BV_ST_SEG(BV_SEG_CS));
-	if (bv_insn_decode_again(&vcpu->quick_insn, &vcpu->quick_key, bytes, count,
-				 code_size(vcpu)) != BV_DECODE_OK ||
-	    !bv_insn_as_mmio(&vcpu->quick_insn, vcpu->gprs.gpr, &mmio) ||
-	    (gpa & ~BV_PAGE_MASK) + mmio.size > BV_PAGE_SIZE || !quick_access(vcpu, gpa, &mmio))
-		return false;
-	vcpu->counter[BV_COUNT_MMIO]++;
+	return bv_insn_decode_again(&vcpu->quick_insn, &vcpu->quick_key, bytes, count,
+				    code_size(vcpu)) == BV_DECODE_OK &&
+	       bv_insn_as_mmio(&vcpu->quick_insn, vcpu->gprs.gpr, mmio) &&
+	       (gpa & ~BV_PAGE_MASK) + mmio->size <= BV_PAGE_SIZE;
+}
+
+static enum bv_exit_next quick_read(struct bv_vcpu *vcpu, u64 gpa, const struct bv_mmio *mmio)
+{
+	const struct bv_intc_ops *intc = vcpu->vm->intc;
+	enum bv_access_result result = BV_ACCESS_NOT_MINE;
+	u64 data = 0;
+
+	if (intc)
+		result = intc->mmio_read(vcpu, gpa, mmio->size, &data);
+	if (result == BV_ACCESS_NOT_MINE)
+		result = bv_bus_read(vcpu, BV_BUS_MMIO, gpa, mmio->size, &data);
+	if (result == BV_ACCESS_NOT_MINE) {
+		vcpu->wait.kind = BV_WAIT_MMIO_READ;
+		vcpu->wait.rip = vcpu->gprs.rip;
+		vcpu->wait.length = vcpu->quick_insn.len;
+		vcpu->wait.mmio = *mmio;
+		wait_mmio(vcpu, gpa, NULL, mmio->size, false);
+		return BV_NEXT_FRONT;
+	}
+	bv_mmio_finish(mmio, vcpu->gprs.gpr, data);
 	bv_exit_skip(vcpu, vcpu->quick_insn.len);
-	return true;
+	return BV_NEXT_GUEST;
+}
+
+/* Like an OUT, a write is over when it leaves. */
+static enum bv_exit_next quick_write(struct bv_vcpu *vcpu, u64 gpa, const struct bv_mmio *mmio)
+{
+	const struct bv_intc_ops *intc = vcpu->vm->intc;
+
+	bv_exit_skip(vcpu, vcpu->quick_insn.len);
+	if (intc && intc->mmio_write(vcpu, gpa, mmio->size, &mmio->value) != BV_ACCESS_NOT_MINE)
+		return BV_NEXT_GUEST;
+	if (bv_bus_write(vcpu, BV_BUS_MMIO, gpa, mmio->size, &mmio->value) != BV_ACCESS_NOT_MINE)
+		return BV_NEXT_GUEST;
+	wait_mmio(vcpu, gpa, &mmio->value, mmio->size, true);
+	return BV_NEXT_FRONT;
 }
 
 enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa)
 {
-	return quick_mmio(vcpu, gpa) ? BV_NEXT_GUEST : bv_emulate(vcpu, gpa);
+	struct bv_mmio mmio;
+
+	if (!quick_decode(vcpu, gpa, &mmio))
+		return bv_emulate(vcpu, gpa);
+	vcpu->counter[BV_COUNT_MMIO]++;
+	return mmio.write ? quick_write(vcpu, gpa, &mmio) : quick_read(vcpu, gpa, &mmio);
+}
+
+static void quick_read_finish(struct bv_vcpu *vcpu)
+{
+	u64 data;
+
+	__builtin_memcpy(&data, vcpu->run->mmio.data, sizeof(data));
+	bv_mmio_finish(&vcpu->wait.mmio, vcpu->gprs.gpr, data);
+	bv_exit_skip(vcpu, vcpu->wait.length);
 }
 
 /* ---- going on after user space has answered ---- */
@@ -994,6 +1020,9 @@ enum bv_exit_next bv_wait_finish(struct bv_vcpu *vcpu)
 	switch (kind) {
 	case BV_WAIT_PORT_IN:
 		bv_port_in_finish(vcpu);
+		break;
+	case BV_WAIT_MMIO_READ:
+		quick_read_finish(vcpu);
 		break;
 	case BV_WAIT_MSR_READ:
 	case BV_WAIT_MSR_WRITE:

@@ -20,8 +20,9 @@
  * that looked for work before would sleep. Where a window opens in a shadow, the guest is stepped
  * over the instruction.
  *
- * A software interrupt (INT n) whose delivery was cut off is delivered again as such, so that
- * nothing comes before it.
+ * A software interrupt (INT n) whose delivery was cut off is raised again by its instruction, which
+ * is in a shadow until then. It is injected only where that shadow is forgotten, since it cannot be
+ * stepped over: the flags that it saves would have our TF.
  */
 #include "core/vcpu.h"
 
@@ -409,13 +410,9 @@ static void vectoring_keep(struct bv_vcpu *vcpu)
 		events->interrupt.vector = exit->vectoring.vector;
 		break;
 	case BV_VECTORING_SOFT_IRQ:
-		/* The entry may have begun behind the instruction. */
+		/* One of ours may have begun behind its instruction, which raises it again. */
 		if (events->interrupt.soft && vcpu->gprs.rip == vcpu->soft_next_rip)
 			vcpu->gprs.rip = vcpu->soft_rip;
-		events->interrupt.injected = true;
-		events->interrupt.soft = true;
-		events->interrupt.vector = exit->vectoring.vector;
-		bv_vcpu_request(vcpu, BV_REQ_SOFT_IRQ);
 		break;
 	case BV_VECTORING_NMI:
 		events->nmi.injected = true;
@@ -464,7 +461,7 @@ void bv_event_exited(struct bv_vcpu *vcpu)
 	nmi_iret_passed(vcpu);
 	if (bv_unlikely(vcpu->exit.vectoring.kind))
 		vectoring_keep(vcpu);
-	else if (bv_unlikely(events->interrupt.soft))
+	if (bv_unlikely(events->interrupt.soft && !events->interrupt.injected))
 		vcpu->events.interrupt.soft = false;
 	if (bv_unlikely(events->nmi.masked || events->nmi.pending || vcpu->debug.single_step))
 		bv_vcpu_request(vcpu, BV_REQ_EVENT);
@@ -513,16 +510,25 @@ void bv_event_soft_prepare(struct bv_vcpu *vcpu)
 
 /*
  * Instructions that save the flags, or load them, are not stepped over: TF would be seen or lost.
- * There the shadow ends early, as the hardware has it.
+ * There the shadow ends early, as the hardware has it. No event is under way where a window opens.
  */
 void bv_event_shadow_step(struct bv_vcpu *vcpu)
 {
+	struct bv_events *events = &vcpu->events;
 	unsigned int length;
 	u8 next;
 
 	switch (bv_exit_opcode(vcpu, &length, &next)) {
+	case 0xcd: /* INT n */
+		vcpu->soft_rip = vcpu->gprs.rip;
+		vcpu->soft_next_rip = bv_exit_rip_after(vcpu, length + 1);
+		events->interrupt.injected = true;
+		events->interrupt.soft = true;
+		events->interrupt.vector = next;
+		break;
 	case 0x9c ... 0x9d: /* PUSHF, POPF */
-	case 0xcc ... 0xcf: /* INT3, INT n, INTO, IRET */
+	case 0xcc: /* INT3 */
+	case 0xce ... 0xcf: /* INTO, IRET */
 	case 0xf1: /* ICEBP */
 	case 0x0f05: /* SYSCALL */
 	case 0: /* none there */

@@ -37,7 +37,7 @@ enum bv_request {
 	BV_REQ_INIT, /* INIT arrived */
 	BV_REQ_SIPI,
 	BV_REQ_UNHALT, /* ends HLT without an event */
-	BV_REQ_SOFT_IRQ, /* a software interrupt is to be delivered again: its length has to be found */
+	BV_REQ_SOFT_IRQ, /* user space restored a software interrupt: its length has to be found */
 };
 
 /*
@@ -88,10 +88,11 @@ struct bv_code_memo {
 enum bv_io_wait {
 	BV_WAIT_NOTHING,
 	BV_WAIT_PORT_IN,
+	BV_WAIT_MMIO_READ, /* by one plain move */
 	BV_WAIT_EMULATOR,
 	BV_WAIT_MSR_READ,
 	BV_WAIT_MSR_WRITE,
-	BV_WAIT_HYPERCALL
+	BV_WAIT_HYPERCALL,
 };
 
 enum bv_guest_mode {
@@ -142,6 +143,7 @@ struct bv_vcpu {
 		u8 length;
 		u8 bytes;
 		u8 hits; /* breakpoints that the access met, as in DR6 */
+		struct bv_mmio mmio;
 	} wait;
 	struct bv_run *run; /* while in bv_vcpu_run */
 	struct bv_wishes wishes; /* what the vendor was told */
@@ -296,7 +298,10 @@ bool bv_event_front_irq_taken(struct bv_vcpu *vcpu);
 void bv_event_iret(struct bv_vcpu *vcpu);
 /* A software interrupt waits to be delivered again. Under the memory lock. */
 void bv_event_soft_prepare(struct bv_vcpu *vcpu);
-/* The interrupt window opened although the instruction at RIP is in a shadow. Under the memory lock. */
+/*
+ * The interrupt window opened although the instruction at RIP is in a shadow. Under the memory
+ * lock.
+ */
 void bv_event_shadow_step(struct bv_vcpu *vcpu);
 /* #DB came: true if it was for us alone. */
 bool bv_event_step_done(struct bv_vcpu *vcpu);
@@ -314,7 +319,10 @@ void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length);
 void bv_exit_stepped(struct bv_vcpu *vcpu);
 /* Tells the debugger of such a step. */
 enum bv_exit_next bv_exit_step_report(struct bv_vcpu *vcpu);
-/* The opcode at RIP, two bytes for those that begin with 0F; 0: no code is there. *length: with its prefixes. Under the memory lock. */
+/*
+ * The opcode at RIP, two bytes for those that begin with 0F; 0: no code is there. *length: with its
+ * prefixes. Under the memory lock.
+ */
 u16 bv_exit_opcode(struct bv_vcpu *vcpu, unsigned int *length, u8 *next);
 /* The length of the RDMSR or WRMSR at RIP; 0: another instruction is there by now. */
 unsigned int bv_exit_msr_length(struct bv_vcpu *vcpu, bool write);

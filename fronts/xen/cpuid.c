@@ -230,7 +230,7 @@ int bvx_policy_apply(struct bvx_vcpu *vcpu)
 	*policy = *vcpu->domain->policy;
 	if (policy->leaves > BV_CPUID_MAX - XEN_LEAVES)
 		policy->leaves = BV_CPUID_MAX - XEN_LEAVES;
-	own_numbers(policy, BVX_APIC_ID(vcpu->index));
+	own_numbers(policy, bvx_apic_id(vcpu));
 	xen_leaves(policy, vcpu);
 	error = bv_vcpu_cpuid_set(vcpu->vcpu, policy->leaf, policy->leaves);
 	bv_host_free(policy);

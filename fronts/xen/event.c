@@ -56,22 +56,30 @@ struct bvx_port *bvx_port_at(struct bvx_domain *domain, u32 port)
 
 /* ---- the upcall ---- */
 
+/*
+ * A local APIC that is not enabled yet takes nothing. In Xen the vector waits there all the same;
+ * here it is sent again when the vCPU next looks for interrupts.
+ */
 static void upcall_by_lapic(struct bvx_vcpu *vcpu, u8 vector)
 {
 	const struct bv_msi msi = {
-		.address = 0xfee00000ULL | (u64)BVX_APIC_ID(vcpu->index) << 12,
+		.address = 0xfee00000ULL | (u64)bvx_apic_id(vcpu) << 12,
 		.data = vector,
 	};
 
-	bv_irq_msi(vcpu->domain->vm, &msi);
+	__atomic_store_n(&vcpu->upcall_due, bv_irq_msi(vcpu->domain->vm, &msi) <= 0,
+			 __ATOMIC_SEQ_CST);
 }
 
 void bvx_vcpu_upcall(struct bvx_vcpu *vcpu)
 {
 	u8 vector = __atomic_load_n(&vcpu->upcall_vector, __ATOMIC_RELAXED);
 
-	if (__atomic_exchange_n(&vcpu->info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST))
+	if (__atomic_exchange_n(&vcpu->info->evtchn_upcall_pending, 1, __ATOMIC_SEQ_CST)) {
+		if (__atomic_load_n(&vcpu->upcall_due, __ATOMIC_SEQ_CST))
+			bv_vcpu_irq_arrived(vcpu->vcpu);
 		return;
+	}
 	__atomic_store_n(&vcpu->upcall_taken, false, __ATOMIC_SEQ_CST);
 	if (vector)
 		upcall_by_lapic(vcpu, vector);
@@ -83,6 +91,9 @@ int bvx_upcall_vector(struct bvx_vcpu *vcpu, bool take)
 {
 	u64 via = __atomic_load_n(&vcpu->domain->params[HVM_PARAM_CALLBACK_IRQ], __ATOMIC_RELAXED);
 
+	if (bv_unlikely(__atomic_load_n(&vcpu->upcall_due, __ATOMIC_SEQ_CST)) &&
+	    BV_READ_ONCE(vcpu->info->evtchn_upcall_pending))
+		upcall_by_lapic(vcpu, vcpu->upcall_vector);
 	if (via >> 56 != HVM_PARAM_CALLBACK_TYPE_VECTOR || vcpu->upcall_vector ||
 	    __atomic_load_n(&vcpu->upcall_taken, __ATOMIC_SEQ_CST) ||
 	    !BV_READ_ONCE(vcpu->info->evtchn_upcall_pending))

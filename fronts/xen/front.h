@@ -28,9 +28,8 @@
 #include "os.h"
 #include "xen.h"
 
-/* Of one domain. The engine numbers vCPUs by APIC ID, which is twice the index here. */
+/* Of one domain. The engine numbers vCPUs by APIC ID, which is twice the index for most. */
 #define BVX_MAX_VCPUS (BV_MAX_VCPUS / 2)
-#define BVX_APIC_ID(index) ((index)*2)
 #define BVX_HASH 64
 /* Guest frame numbers lie below this: 48 bits of address. */
 #define BVX_MAX_GFN (1ULL << 36)
@@ -184,6 +183,7 @@ struct bvx_vcpu {
 	bool parked; /* its thread is outside of the engine and will look at stops */
 	bool ended; /* its thread is to return */
 	bool down; /* halted for good: interrupts off */
+	bool upcall_due; /* its local APIC did not take the vector */
 	bool upcall_taken; /* the vector was delivered since upcall_pending was set last */
 	bool polling; /* in SCHEDOP_poll */
 	u8 upcall_vector; /* HVMOP_set_evtchn_upcall_vector; 0: none */
@@ -356,5 +356,11 @@ void bvx_console_guest(struct bvx_domain *domain, const char *text, size_t lengt
 /* call.c */
 bool bvx_hypercall(struct bv_vcpu *vcpu, struct bv_hypercall *call);
 void bvx_hypercall_slow(struct bvx_vcpu *vcpu);
+
+/* The host hands devices' messages on by APIC ID: Dom0 has those that the machine's CPUs have. */
+static inline u32 bvx_apic_id(const struct bvx_vcpu *vcpu)
+{
+	return vcpu->domain->hardware ? vcpu->index : 2 * vcpu->index;
+}
 
 #endif

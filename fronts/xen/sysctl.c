@@ -20,18 +20,20 @@ int bvx_bitmap_in(struct bvx_call *call, const struct xenctl_bitmap *from, struc
 int bvx_bitmap_out(struct bvx_call *call, const struct xenctl_bitmap *to,
 		   const struct bvx_cpumask *mask)
 {
-	u32 bytes = (to->nr_bits + 7) / 8, have = sizeof(*mask);
+	u64 bytes = ((u64)to->nr_bits + 7) / 8, have = sizeof(*mask), part;
 	struct bvx_cpumask cut = *mask;
 	u64 at = (u64)(unsigned long)to->bitmap.p;
-	const u8 zero = 0;
+	const u8 zero[64] = { 0 };
 
 	for (u32 i = to->nr_bits; i < BVX_MAX_CPUS; i++)
 		cut.bits[i / 64] &= ~BV_BIT(i % 64);
 	if (bytes && bvx_copy_out(call->vcpu, at, &cut, bytes < have ? bytes : have))
 		return -XEN_EFAULT;
-	for (u32 i = have; i < bytes; i++)
-		if (bvx_copy_out(call->vcpu, at + i, &zero, 1) || bvx_call_breathe(call))
+	for (u64 done = have; done < bytes; done += part) {
+		part = bytes - done < sizeof(zero) ? bytes - done : sizeof(zero);
+		if (bvx_copy_out(call->vcpu, at + done, zero, part) || bvx_call_breathe(call))
 			return -XEN_EFAULT;
+	}
 	return 0;
 }
 

@@ -327,7 +327,7 @@ static int vcpu_parts(struct bvx_vcpu *vcpu)
 	vcpu->host = vcpu->io_page ? bvx_host_vcpu_new(domain->host, vcpu) : NULL;
 	if (!vcpu->host)
 		return -XEN_ENOMEM;
-	vcpu->vcpu = bv_vcpu_create(domain->vm, BVX_APIC_ID(vcpu->index), vcpu->host, vcpu->io_page,
+	vcpu->vcpu = bv_vcpu_create(domain->vm, bvx_apic_id(vcpu), vcpu->host, vcpu->io_page,
 				    &error);
 	if (!vcpu->vcpu)
 		return error;

@@ -18,6 +18,7 @@
 struct fake_host_vcpu {
 	struct bvx_vcpu *vcpu;
 	bool started, offline;
+	bool running; /* a thread of the test's is in bvx_vcpu_thread */
 };
 
 static struct {
@@ -35,6 +36,8 @@ static struct {
 	s64 wall_shift;
 	long host_objects;
 } host;
+
+void (*fake_xen_idle)(void);
 
 static pthread_mutex_t host_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t host_wake = PTHREAD_COND_INITIALIZER;
@@ -202,8 +205,13 @@ void bvx_host_vcpu_start(void *host_vcpu, struct bv_vcpu *vcpu)
 
 void bvx_host_vcpu_join(void *host_vcpu)
 {
-	(void)host_vcpu;
+	struct fake_host_vcpu *own = host_vcpu;
+
 	fake_may_sleep(__func__);
+	pthread_mutex_lock(&host_lock);
+	while (own->running)
+		pthread_cond_wait(&host_wake, &host_lock);
+	pthread_mutex_unlock(&host_lock);
 }
 
 void bvx_host_vcpu_free(void *host_vcpu)
@@ -269,6 +277,10 @@ void bvx_host_wait(struct bvx_waitq *queue, bool (*ready)(void *arg), void *arg)
 			return;
 		if (fake_clock_jump())
 			continue;
+		if (fake_xen_idle) {
+			fake_xen_idle();
+			continue;
+		}
 		clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += 1;
 		pthread_mutex_lock(&host_lock);
@@ -534,5 +546,12 @@ long fake_hypercall32(struct bvx_vcpu *vcpu, u32 nr, u32 a, u32 b, u32 c, u32 d,
 
 void fake_xen_run(struct bvx_vcpu *vcpu)
 {
+	struct fake_host_vcpu *own = vcpu->host;
+
+	__atomic_store_n(&own->running, true, __ATOMIC_SEQ_CST);
 	bvx_vcpu_thread(vcpu);
+	pthread_mutex_lock(&host_lock);
+	own->running = false;
+	pthread_cond_broadcast(&host_wake);
+	pthread_mutex_unlock(&host_lock);
 }

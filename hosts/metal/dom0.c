@@ -448,7 +448,7 @@ static u32 vcpus_wanted(void)
 	}
 	if (!want)
 		panic("the boot CPU's APIC ID is not 0: Dom0's interrupts could not reach it");
-	return want > BV_MAX_VCPUS ? BV_MAX_VCPUS : want;
+	return want > BV_MAX_VCPUS / 2 ? BV_MAX_VCPUS / 2 : want;
 }
 
 void dom0_start(void)

@@ -230,10 +230,10 @@ static json_t *do_stats(void)
 	return json_pack("{s:b, s:[{s:i, s:f, s:i, s:s}], s:{s:i, s:i, s:i, s:i, s:i, s:i, s:i}, "
 			 "s:f, s:{s:I, s:i, s:i, s:i}, s:[], s:[]}",
 			 "ok", 1, "cpus", "id", 0, "cpu_seconds", 0.5, "exits", 100, "state",
-			 "running", "exits", "io", 50, "mmio", 20, "hlt", 0, "irq_window", 0,
-			 "intr", 30, "shutdown", 0, "other", 0, "cpu_seconds", uptime() / 2,
-			 "memory", "size", (json_int_t)m.config->memory, "resident", 1 << 20,
-			 "balloon", 0, "overhead", 3 << 20, "disks", "nets");
+			 "running", "exits", "io", 50, "mmio", 20, "intr", 30, "shutdown", 0,
+			 "debug", 0, "other", 0, "failed", 0, "cpu_seconds", uptime() / 2, "memory",
+			 "size", (json_int_t)m.config->memory, "resident", 1 << 20, "balloon", 0,
+			 "overhead", 3 << 20, "disks", "nets");
 }
 
 static json_t *do_snapshot(struct client *client, const char *then)

@@ -326,49 +326,27 @@ TEST(a_software_interrupt_is_delivered_again_as_one)
 	machine_stop(&m);
 }
 
-TEST(a_software_interrupt_cut_off_comes_before_an_interrupt)
+TEST(a_software_interrupt_cut_off_is_raised_again_by_its_instruction)
 {
-	start();
-	code("\x66\xcd\x80", 3);
-	interrupts_on();
-	message(0x40);
-	fake_hw(cpu)->shadow = 2;
-	go(&soft_cut);
-	CHECK_EQ(fake_last_delivered(cpu), 0x80);
-	CHECK_EQ(cpu->soft_next_rip, 0x7003);
-	machine_stop(&m);
-}
-
-/* Hardware without a field for the address to return to begins behind the instruction. */
-static bool cut_twice(struct bv_vcpu *vcpu, void *arg)
-{
-	unsigned int *entries = arg;
-
-	vcpu->gprs.rip = *entries ? vcpu->soft_next_rip : 0x7000;
-	vcpu->exit = soft_cut;
-	return (*entries)++ < 2;
-}
-
-TEST(a_software_interrupt_that_is_cut_off_again_is_at_its_instruction)
-{
-	unsigned int entries = 0;
-
 	start();
 	code("\xcd\x80", 2);
-	fake_guest(cpu, cut_twice, &entries);
-	once();
-	CHECK_EQ(entries, 3);
-	CHECK_EQ(cpu->soft_rip, 0x7000);
-	CHECK_EQ(cpu->soft_next_rip, 0x7002);
-	CHECK_EQ(delivered_kind(), BV_EVENT_SOFT_IRQ);
+	go(&soft_cut);
+	CHECK_EQ(deliveries(), 0);
+	CHECK_EQ(cpu->gprs.rip, 0x7000);
 	machine_stop(&m);
 }
 
-TEST(a_software_interrupt_whose_instruction_is_gone_is_forgotten)
+TEST(a_restored_software_interrupt_whose_instruction_is_gone_is_forgotten)
 {
+	struct bv_events events = { 0 };
+
 	start();
 	code("\x90\x90", 2);
-	go(&soft_cut);
+	events.interrupt.injected = true;
+	events.interrupt.soft = true;
+	events.interrupt.vector = 0x80;
+	bv_vcpu_events_set(cpu, &events);
+	once();
 	CHECK_EQ(deliveries(), 0);
 	CHECK(!cpu->events.interrupt.injected);
 	machine_stop(&m);
@@ -554,6 +532,44 @@ TEST(a_shadow_that_the_hardware_forgets_is_stepped_over)
 	once();
 	CHECK_EQ(deliveries(), 1);
 	CHECK(!fake_hw(cpu)->wishes.single_step);
+	machine_stop(&m);
+}
+
+TEST(a_software_interrupt_in_such_a_shadow_comes_before_the_interrupt)
+{
+	window_in_shadow("\x66\xcd\x80", 3);
+	CHECK_EQ(deliveries(), 1);
+	CHECK_EQ(fake_last_delivered(cpu), 0x80);
+	CHECK_EQ(delivered_kind(), BV_EVENT_SOFT_IRQ);
+	CHECK_EQ(cpu->soft_next_rip, 0x7003);
+	machine_stop(&m);
+}
+
+/* A window in a shadow, then the injection is cut off behind the instruction. */
+static bool cut_behind(struct bv_vcpu *vcpu, void *arg)
+{
+	unsigned int *entries = arg;
+
+	vcpu->exit = soft_cut;
+	if (*entries == 1)
+		vcpu->gprs.rip = vcpu->soft_next_rip;
+	else if (!*entries)
+		vcpu->exit = (struct bv_exit){ .kind = BV_EXIT_IRQ_WINDOW };
+	return (*entries)++ < 2;
+}
+
+TEST(a_software_interrupt_of_ours_that_is_cut_off_is_at_its_instruction_again)
+{
+	unsigned int entries = 0;
+
+	start();
+	code("\xcd\x80", 2);
+	fake_hw(cpu)->shadow = 2;
+	fake_guest(cpu, cut_behind, &entries);
+	once();
+	CHECK_EQ(entries, 3);
+	CHECK_EQ(cpu->gprs.rip, 0x7000);
+	CHECK(!cpu->events.interrupt.injected);
 	machine_stop(&m);
 }
 

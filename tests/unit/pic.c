@@ -332,6 +332,10 @@ TEST(word_accesses_are_two_bytes)
 	start(&m, 1);
 	bus_write(m.cpu[0], BV_BUS_PORT, 0x4d0, 2, 0x0808);
 	CHECK_EQ(bus_read(m.cpu[0], BV_BUS_PORT, 0x4d0, 2), 0x0808);
+	/* Nothing is behind them. */
+	CHECK_EQ(bus_read(m.cpu[0], BV_BUS_PORT, 0x4d0, 4), 0xffff0808);
+	bus_write(m.cpu[0], BV_BUS_PORT, 0x4d0, 4, 0x12341010);
+	CHECK_EQ(bus_read(m.cpu[0], BV_BUS_PORT, 0x4d0, 2), 0x1010);
 	machine_stop(&m);
 }
 

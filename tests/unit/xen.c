@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* fronts/xen: domains, memory, versions, the tools' calls. On hosts/fake. */
+#include <pthread.h>
+
 #include "xen_guest.h"
 
 /* ---- Dom0 alone ---- */
@@ -425,5 +427,64 @@ TEST(weights_and_affinity_come_back_as_set)
 	CHECK_EQ(*(u8 *)at(dom0.domain, LIST), 2);
 	*(u8 *)at(dom0.domain, LIST) = 0;
 	CHECK_EQ(domctl(&op, XEN_DOMCTL_setvcpuaffinity, d.domain->id), -XEN_EINVAL);
+	world_stop();
+}
+
+/* ---- threads ---- */
+
+static u32 entries;
+
+/* A guest that does nothing but leave at once. */
+static bool busy_guest(struct bv_vcpu *vcpu, void *arg)
+{
+	(void)arg;
+	__atomic_fetch_add(&entries, 1, __ATOMIC_SEQ_CST);
+	vcpu->exit.kind = BV_EXIT_HOST;
+	return true;
+}
+
+static void *thread_run(void *vcpu)
+{
+	fake_xen_run(vcpu);
+	return NULL;
+}
+
+static void wait_for_entries(void)
+{
+	u32 before = __atomic_load_n(&entries, __ATOMIC_SEQ_CST);
+
+	while (__atomic_load_n(&entries, __ATOMIC_SEQ_CST) < before + 3)
+		sched_yield();
+}
+
+TEST(a_paused_domain_stands_still_and_a_destroyed_one_ends)
+{
+	struct xen_domctl op = { 0 };
+	pthread_t threads[2];
+	struct dom d;
+	u32 seen;
+
+	world_start();
+	domu_make(&d, 2, 64);
+	for (u32 i = 0; i < 2; i++) {
+		bv_vcpu_mp_set(d.v[i]->vcpu, BV_MP_RUNNABLE);
+		fake_guest(d.v[i]->vcpu, busy_guest, NULL);
+		pthread_create(&threads[i], NULL, thread_run, d.v[i]);
+	}
+	CHECK_EQ(entries, 0);
+	for (u32 round = 0; round < 20; round++) {
+		CHECK_EQ(domctl(&op, XEN_DOMCTL_unpausedomain, d.domain->id), 0);
+		wait_for_entries();
+		CHECK_EQ(domctl(&op, XEN_DOMCTL_pausedomain, d.domain->id), 0);
+		seen = __atomic_load_n(&entries, __ATOMIC_SEQ_CST);
+		for (u32 i = 0; i < 50; i++)
+			sched_yield();
+		CHECK_EQ(entries, seen);
+	}
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_unpausedomain, d.domain->id), 0);
+	wait_for_entries();
+	domu_destroy(&d);
+	for (u32 i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
 	world_stop();
 }
