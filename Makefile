@@ -276,7 +276,8 @@ $(VMM_PLAIN_TESTS): $(BUILD)/vmm/%: $(BUILD)/bv/obj/tests/vmm/%.o \
 	@echo "  LD         $@"
 	$(Q)gcc -pie -o $@ $^ $(BV_LIBS)
 
-$(VMM_UNIT_TESTS): $(BUILD)/vmm/%: $(BUILD)/vmm/obj/tests/vmm/%.o $(BUILD)/unit/obj/tests/unit/test.o \
+$(VMM_UNIT_TESTS): $(BUILD)/vmm/%: $(BUILD)/vmm/obj/tests/vmm/%.o \
+		$(BUILD)/unit/obj/tests/unit/test.o \
 		$(FAKE_SOURCES:%.c=$(BUILD)/vmm/obj/%.o)
 	@echo "  LD         $@"
 	$(Q)gcc $(UNIT_FLAGS) -o $@ $^ $(BV_LIBS)

@@ -150,8 +150,9 @@ static int linear_copy(struct bv_vcpu *vcpu, u64 gva, u8 *buffer, size_t bytes, 
 		part = bytes < room ? bytes : room;
 		if (!bv_walk(&walk, gva, access, &gpa))
 			return -BV_EFAULT;
-		error = access & BV_ACCESS_WRITE ? bv_mem_write_locked(vcpu->vm, vcpu, gpa, buffer, part) :
-						   bv_mem_read_locked(vcpu->vm, vcpu, gpa, buffer, part);
+		error = access & BV_ACCESS_WRITE ?
+				bv_mem_write_locked(vcpu->vm, vcpu, gpa, buffer, part) :
+				bv_mem_read_locked(vcpu->vm, vcpu, gpa, buffer, part);
 		if (error)
 			return -BV_EFAULT;
 	}
@@ -1003,7 +1004,9 @@ static enum bv_exit_next emulator_finish(struct bv_vcpu *vcpu)
 		bv_ioreplay_answer(&vcpu->replay,
 				   entry->kind == BV_IO_MMIO_READ ? vcpu->run->mmio.data : NULL);
 	vcpu->exit.bytes_count = 0;
-	/* Where something waits, a string instruction that is all device accesses must not go on. */
+	/*
+	 * Where something waits, a string instruction that is all device accesses must not go on.
+	 */
 	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) || vcpu->run->immediate_exit)
 		vcpu->emul.repeat_max = 1;
 	next = bv_emulate(vcpu, vcpu->one_gpa);

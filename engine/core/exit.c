@@ -188,8 +188,8 @@ static enum bv_exit_next exit_hlt(struct bv_vcpu *vcpu)
 		bv_vcpu_request(vcpu, BV_REQ_EVENT);
 		if (bv_event_wakes(vcpu)) {
 			vcpu->mp_state = BV_MP_RUNNABLE;
-		} else if (bv_unlikely(!(vcpu->gprs.rflags & BV_RFLAGS_IF)) && vcpu->vm->pv && vcpu->vm->pv->halt_off &&
-			   vcpu->vm->pv->halt_off(vcpu)) {
+		} else if (bv_unlikely(!(vcpu->gprs.rflags & BV_RFLAGS_IF)) && vcpu->vm->pv &&
+			   vcpu->vm->pv->halt_off && vcpu->vm->pv->halt_off(vcpu)) {
 			vcpu->run->reason = BV_RUN_HALTED;
 			return BV_NEXT_FRONT;
 		}

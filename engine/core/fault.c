@@ -89,7 +89,9 @@ static enum bv_exit_next fault_device(struct bv_vcpu *vcpu, bool absent)
 	u64 gpa = vcpu->exit.fault.gpa;
 
 	if (vcpu->exit.vectoring.kind)
-		return bv_exit_internal(vcpu, "vCPU %u: delivering an event (vector %u) needs guest address %#llx, a device's",
+		return bv_exit_internal(vcpu,
+					"vCPU %u: delivering an event (vector %u) needs guest "
+					"address %#llx, a device's",
 					vcpu->index, vcpu->exit.vectoring.vector, gpa);
 	if (!vcpu->exit.fault.table_walk && !vcpu->exit.fault.fetch && absent)
 		return bv_emulate_mmio(vcpu, gpa);

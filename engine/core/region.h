@@ -47,10 +47,15 @@ static inline u64 bv_region_host_addr(const struct bv_region *region, struct bv_
 /* Whether the host's answer for a page means that no memory lies there. */
 static inline bool bv_region_no_memory(const struct bv_region *region, int error)
 {
-	return bv_unlikely(error == -BV_ENXIO || error == -BV_EACCES) && region->spec.flags & BV_REGION_SPARSE;
+	return bv_unlikely(error == -BV_ENXIO || error == -BV_EACCES) &&
+	       region->spec.flags & BV_REGION_SPARSE;
 }
-/* A page was or will be written: logs it if the region is logged. vcpu may be NULL (no ring then). any. */
-void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region *region, struct bv_gfn gfn);
+/*
+ * A page was or will be written: logs it if the region is logged. vcpu may be NULL (no ring then).
+ * any.
+ */
+void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region *region,
+		       struct bv_gfn gfn);
 void bv_regions_free(struct bv_vm *vm);
 
 /* A vCPU's ring of dirty pages. */

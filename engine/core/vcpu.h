@@ -151,9 +151,9 @@ struct bv_vcpu {
 	bool nmi_iret; /* the NMI handler's IRET is at iret_rip, about to be executed */
 	u64 iret_rip;
 	bool stepping; /* TF is ours for the next instruction */
-	bool shadow_step; /* the instruction at RIP is in a shadow that the hardware has forgotten */
-	u64 soft_rip,
-		soft_next_rip; /* of a software interrupt that is delivered again: at it, and behind it */
+	bool shadow_step; /* the instruction at RIP is in a shadow that the hardware forgot */
+	/* Of a software interrupt that is delivered again: at it, and behind it. */
+	u64 soft_rip, soft_next_rip;
 	bool state_protected; /* CR0.PE at this entry: exceptions have error codes */
 	bool step_due; /* the debugger's step is over: tell it before the next entry */
 	bool step_guest_tf; /* and the guest had it set itself */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT OR GPL-2.0-or-later */
 /*
  * Why an entry failed: the manual's checks, walked over a VMCS. Here those on control fields
- * (26.2.1) and on the host's state (26.2.2 to 26.2.4); the guest's are in vmx_check_guest.c. Checks on
- * features that are never used here (VMX_NEVER) come down to that they are off.
+ * (26.2.1) and on the host's state (26.2.2 to 26.2.4); the guest's are in vmx_check_guest.c. Checks
+ * on features that are never used here (VMX_NEVER) come down to that they are off.
  */
 #include "vmx/vmx_check.h"
 

@@ -13,99 +13,93 @@
  * Linux's objtool wants ENDBR at code whose address is taken, since indirect calls might go there.
  * This note tells it that none does; it is in no other program's image.
  */
-#define NOT_CALLED(label) \
-	".pushsection .discard.noendbr\n\t.quad " label "\n\t.popsection\n\t"
+#define NOT_CALLED(label) ".pushsection .discard.noendbr\n\t.quad " label "\n\t.popsection\n\t"
 
 /*
  * A failed entry goes on at the instruction behind; an exit comes to HOST_RIP, which is the same
  * place, the landing: flags tell which it was (30.2), since an exit clears them. The general
  * registers are cleared on the way back, so that no guest value is left for the host to speculate
- * on. Returns whether the entry failed. There are two, one with what mitigations ask for. (The
- * section tells Linux's checker that an exit needs no ENDBR; others drop it.)
+ * on. Returns whether the entry failed. There are two, one with what mitigations ask for.
  */
-#define VMX_SWITCH(name, landing, enter, leave)                                                \
-	static __attribute__((__noinline__)) bool name(struct bv_gprs *gprs, bool launched,    \
-						       u64 *host_rsp)                          \
-	{                                                                                      \
-		bool failed;                                                                   \
-                                                                                               \
-		__asm__ volatile(                                                              \
-			"push %%rbp\n\t"                                                       \
-			"push %%rdi\n\t"                                                       \
-			"push %%rsi\n\t"                                                       \
-			"cmp %%rsp, (%%rdx)\n\t"                                               \
-			"je 1f\n\t"                                                            \
-			"mov %%rsp, (%%rdx)\n\t"                                               \
-			"mov %[field], %%eax\n\t"                                              \
-			"vmwrite %%rsp, %%rax\n"                                               \
-			"1:\n\t"                                                               \
-			"mov %c[rax](%%rdi), %%rax\n\t"                                        \
-			"mov %c[rcx](%%rdi), %%rcx\n\t"                                        \
-			"mov %c[rdx](%%rdi), %%rdx\n\t"                                        \
-			"mov %c[rbx](%%rdi), %%rbx\n\t"                                        \
-			"mov %c[rbp](%%rdi), %%rbp\n\t"                                        \
-			"mov %c[rsi](%%rdi), %%rsi\n\t"                                        \
-			"mov %c[r8](%%rdi), %%r8\n\t"                                          \
-			"mov %c[r9](%%rdi), %%r9\n\t"                                          \
-			"mov %c[r10](%%rdi), %%r10\n\t"                                        \
-			"mov %c[r11](%%rdi), %%r11\n\t"                                        \
-			"mov %c[r12](%%rdi), %%r12\n\t"                                        \
-			"mov %c[r13](%%rdi), %%r13\n\t"                                        \
-			"mov %c[r14](%%rdi), %%r14\n\t"                                        \
-			"mov %c[r15](%%rdi), %%r15\n\t"                                        \
-			"mov %c[rdi](%%rdi), %%rdi\n\t" enter "testb $1, (%%rsp)\n\t"          \
-			"jne 1f\n\t"                                                           \
-			"vmlaunch\n\t"                                                         \
-			"jmp " landing "\n"                                                    \
-			"1:\tvmresume\n"                                                       \
-			".pushsection .discard.noendbr\n\t"                                    \
-			".quad " landing "\n\t"                                                \
-			".popsection\n"                                                        \
-			".globl " landing "\n" landing ":\n\t"                                 \
-			NOT_CALLED(landing)                                                    \
-			"push %%rax\n\t"                                                       \
-			"mov 16(%%rsp), %%rax\n\t"                                             \
-			"popq %c[rax](%%rax)\n\t"                                              \
-			"mov %%rcx, %c[rcx](%%rax)\n\t"                                        \
-			"mov %%rdx, %c[rdx](%%rax)\n\t"                                        \
-			"mov %%rbx, %c[rbx](%%rax)\n\t"                                        \
-			"mov %%rbp, %c[rbp](%%rax)\n\t"                                        \
-			"mov %%rsi, %c[rsi](%%rax)\n\t"                                        \
-			"mov %%rdi, %c[rdi](%%rax)\n\t"                                        \
-			"mov %%r8, %c[r8](%%rax)\n\t"                                          \
-			"mov %%r9, %c[r9](%%rax)\n\t"                                          \
-			"mov %%r10, %c[r10](%%rax)\n\t"                                        \
-			"mov %%r11, %c[r11](%%rax)\n\t"                                        \
-			"mov %%r12, %c[r12](%%rax)\n\t"                                        \
-			"mov %%r13, %c[r13](%%rax)\n\t"                                        \
-			"mov %%r14, %c[r14](%%rax)\n\t"                                        \
-			"mov %%r15, %c[r15](%%rax)\n\t"                                        \
-			"setna %%al\n\t"                                                       \
-			"mov %%al, (%%rsp)\n\t" leave "pop %%rax\n\t"                          \
-			"pop %%rdi\n\t"                                                        \
-			"pop %%rbp\n\t"                                                        \
-			"xor %%ecx, %%ecx\n\t"                                                 \
-			"xor %%edx, %%edx\n\t"                                                 \
-			"xor %%ebx, %%ebx\n\t"                                                 \
-			"xor %%esi, %%esi\n\t"                                                 \
-			"xor %%r8d, %%r8d\n\t"                                                 \
-			"xor %%r9d, %%r9d\n\t"                                                 \
-			"xor %%r10d, %%r10d\n\t"                                               \
-			"xor %%r11d, %%r11d\n\t"                                               \
-			"xor %%r12d, %%r12d\n\t"                                               \
-			"xor %%r13d, %%r13d\n\t"                                               \
-			"xor %%r14d, %%r14d\n\t"                                               \
-			"xor %%r15d, %%r15d"                                                   \
-			: "=a"(failed), "+D"(gprs), "+S"(launched), "+d"(host_rsp)             \
-			: [field] "i"(VMCS_HOST_RSP), [rax] "i"(8 * BV_RAX),                   \
-			  [rcx] "i"(8 * BV_RCX), [rdx] "i"(8 * BV_RDX), [rbx] "i"(8 * BV_RBX), \
-			  [rbp] "i"(8 * BV_RBP), [rsi] "i"(8 * BV_RSI), [rdi] "i"(8 * BV_RDI), \
-			  [r8] "i"(8 * BV_R8), [r9] "i"(8 * BV_R9), [r10] "i"(8 * BV_R10),     \
-			  [r11] "i"(8 * BV_R11), [r12] "i"(8 * BV_R12), [r13] "i"(8 * BV_R13), \
-			  [r14] "i"(8 * BV_R14), [r15] "i"(8 * BV_R15), BV_MITIGATE_OPERANDS   \
-			: "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",  \
-			  "cc", "memory");                                                     \
-		return failed;                                                                 \
+#define VMX_SWITCH(name, landing, enter, leave)                                                   \
+	static __attribute__((__noinline__)) bool name(struct bv_gprs *gprs, bool launched,       \
+						       u64 *host_rsp)                             \
+	{                                                                                         \
+		bool failed;                                                                      \
+                                                                                                  \
+		__asm__ volatile(                                                                 \
+			"push %%rbp\n\t"                                                          \
+			"push %%rdi\n\t"                                                          \
+			"push %%rsi\n\t"                                                          \
+			"cmp %%rsp, (%%rdx)\n\t"                                                  \
+			"je 1f\n\t"                                                               \
+			"mov %%rsp, (%%rdx)\n\t"                                                  \
+			"mov %[field], %%eax\n\t"                                                 \
+			"vmwrite %%rsp, %%rax\n"                                                  \
+			"1:\n\t"                                                                  \
+			"mov %c[rax](%%rdi), %%rax\n\t"                                           \
+			"mov %c[rcx](%%rdi), %%rcx\n\t"                                           \
+			"mov %c[rdx](%%rdi), %%rdx\n\t"                                           \
+			"mov %c[rbx](%%rdi), %%rbx\n\t"                                           \
+			"mov %c[rbp](%%rdi), %%rbp\n\t"                                           \
+			"mov %c[rsi](%%rdi), %%rsi\n\t"                                           \
+			"mov %c[r8](%%rdi), %%r8\n\t"                                             \
+			"mov %c[r9](%%rdi), %%r9\n\t"                                             \
+			"mov %c[r10](%%rdi), %%r10\n\t"                                           \
+			"mov %c[r11](%%rdi), %%r11\n\t"                                           \
+			"mov %c[r12](%%rdi), %%r12\n\t"                                           \
+			"mov %c[r13](%%rdi), %%r13\n\t"                                           \
+			"mov %c[r14](%%rdi), %%r14\n\t"                                           \
+			"mov %c[r15](%%rdi), %%r15\n\t"                                           \
+			"mov %c[rdi](%%rdi), %%rdi\n\t" enter "testb $1, (%%rsp)\n\t"             \
+			"jne 1f\n\t"                                                              \
+			"vmlaunch\n\t"                                                            \
+			"jmp " landing "\n"                                                       \
+			"1:\tvmresume\n"                                                          \
+			".globl " landing "\n" landing                                            \
+			":\n\t" NOT_CALLED(landing) "push %%rax\n\t"                              \
+						    "mov 16(%%rsp), %%rax\n\t"                    \
+						    "popq %c[rax](%%rax)\n\t"                     \
+						    "mov %%rcx, %c[rcx](%%rax)\n\t"               \
+						    "mov %%rdx, %c[rdx](%%rax)\n\t"               \
+						    "mov %%rbx, %c[rbx](%%rax)\n\t"               \
+						    "mov %%rbp, %c[rbp](%%rax)\n\t"               \
+						    "mov %%rsi, %c[rsi](%%rax)\n\t"               \
+						    "mov %%rdi, %c[rdi](%%rax)\n\t"               \
+						    "mov %%r8, %c[r8](%%rax)\n\t"                 \
+						    "mov %%r9, %c[r9](%%rax)\n\t"                 \
+						    "mov %%r10, %c[r10](%%rax)\n\t"               \
+						    "mov %%r11, %c[r11](%%rax)\n\t"               \
+						    "mov %%r12, %c[r12](%%rax)\n\t"               \
+						    "mov %%r13, %c[r13](%%rax)\n\t"               \
+						    "mov %%r14, %c[r14](%%rax)\n\t"               \
+						    "mov %%r15, %c[r15](%%rax)\n\t"               \
+						    "setna %%al\n\t"                              \
+						    "mov %%al, (%%rsp)\n\t" leave "pop %%rax\n\t" \
+						    "pop %%rdi\n\t"                               \
+						    "pop %%rbp\n\t"                               \
+						    "xor %%ecx, %%ecx\n\t"                        \
+						    "xor %%edx, %%edx\n\t"                        \
+						    "xor %%ebx, %%ebx\n\t"                        \
+						    "xor %%esi, %%esi\n\t"                        \
+						    "xor %%r8d, %%r8d\n\t"                        \
+						    "xor %%r9d, %%r9d\n\t"                        \
+						    "xor %%r10d, %%r10d\n\t"                      \
+						    "xor %%r11d, %%r11d\n\t"                      \
+						    "xor %%r12d, %%r12d\n\t"                      \
+						    "xor %%r13d, %%r13d\n\t"                      \
+						    "xor %%r14d, %%r14d\n\t"                      \
+						    "xor %%r15d, %%r15d"                          \
+			: "=a"(failed), "+D"(gprs), "+S"(launched), "+d"(host_rsp)                \
+			: [field] "i"(VMCS_HOST_RSP), [rax] "i"(8 * BV_RAX),                      \
+			  [rcx] "i"(8 * BV_RCX), [rdx] "i"(8 * BV_RDX), [rbx] "i"(8 * BV_RBX),    \
+			  [rbp] "i"(8 * BV_RBP), [rsi] "i"(8 * BV_RSI), [rdi] "i"(8 * BV_RDI),    \
+			  [r8] "i"(8 * BV_R8), [r9] "i"(8 * BV_R9), [r10] "i"(8 * BV_R10),        \
+			  [r11] "i"(8 * BV_R11), [r12] "i"(8 * BV_R12), [r13] "i"(8 * BV_R13),    \
+			  [r14] "i"(8 * BV_R14), [r15] "i"(8 * BV_R15), BV_MITIGATE_OPERANDS      \
+			: "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",     \
+			  "cc", "memory");                                                        \
+		return failed;                                                                    \
 	}
 
 VMX_SWITCH(switch_plain, "vmx_landing", "", "")
@@ -157,7 +151,9 @@ static void host_write(struct vmx_vcpu *own)
 
 /* ---- the guest's ---- */
 
-/* 26.3.1.5: with interrupts held off by STI or MOV SS, TF and the pending single step must agree. */
+/*
+ * 26.3.1.5: with interrupts held off by STI or MOV SS, TF and the pending single step must agree.
+ */
 static void pending_step_write(struct bv_vcpu *vcpu)
 {
 	u64 pending = vmx_read(VMCS_GUEST_PENDING_DEBUG) & ~VMX_PENDING_BS;

@@ -7,8 +7,9 @@
 
 /*
  * CR0 and CR4 in a guest. A bit that is in the mask is ours: the guest reads it from the shadow,
- * and a write that would change it exits. Ours are those that decide on more than themselves (PE, PG,
- * with EFER.LMA), those that VT-x insists on (NE, VMXE), and those that this guest must not set.
+ * and a write that would change it exits. Ours are those that decide on more than themselves (PE,
+ * PG, with EFER.LMA), those that VT-x insists on (NE, VMXE), and those that this guest must not
+ * set.
  */
 #define CR0_GUEST (BV_CR0_MP | BV_CR0_EM | BV_CR0_TS | BV_CR0_WP | BV_CR0_AM)
 

@@ -70,8 +70,9 @@ void bv_mitigate_other_vm(void);
 /*
  * The first thing after an exit, once the guest's registers are stored: no RET may come before
  * it, and RAX, RCX and RDX are lost. The return stack is filled by 32 calls that go nowhere;
- * history is overwritten by 200 branches that are taken; what depends on a choice is followed by LFENCE, so
- * that a wrong guess ends there. (The sections are for Linux's stack checker; others drop them.)
+ * history is overwritten by 200 branches that are taken; what depends on a choice is followed by
+ * LFENCE, so that a wrong guess ends there. (The sections are for Linux's stack checker; others
+ * drop them.)
  */
 #define BV_MITIGATE_EXIT_ASM                                 \
 	".rept 32\n\t"                                       \

@@ -4,9 +4,9 @@
  * VMCALL, on the vCPU's thread.
  *
  * Two ways. A quick call is carried out inside the exit, with the engine's memory lock held for
- * reading: it takes a few locks and is done. A slow one may sleep, take long, or stop vCPUs; it goes
- * back to the thread (vcpu.c), which holds nothing. A call that is quick in most cases says so by
- * BVX_LATER, and is made again the slow way.
+ * reading: it takes a few locks and is done. A slow one may sleep, take long, or stop vCPUs; it
+ * goes back to the thread (vcpu.c), which holds nothing. A call that is quick in most cases says so
+ * by BVX_LATER, and is made again the slow way.
  *
  * Registers. 64-bit callers: number in RAX, arguments in RDI, RSI, RDX, R10, R8; 32-bit: EBX, ECX,
  * EDX, ESI, EDI. The result is in RAX.

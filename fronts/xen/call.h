@@ -18,7 +18,9 @@ struct bvx_call {
 	bool wide; /* from 64-bit code */
 };
 
-/* No result of a guest's: the call was made inside the exit, and has to be made where it may sleep. */
+/*
+ * No result of a guest's: the call was made inside the exit, and has to be made where it may sleep.
+ */
 #define BVX_LATER (-4096L)
 
 #define BVX_IN 1u /* the argument is copied in before */

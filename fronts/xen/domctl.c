@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The hypercall domctl: how the tools make, change, look at and end domains. What is about a guest's
- * state is in domctl_state.c.
+ * The hypercall domctl: how the tools make, change, look at and end domains. What is about a
+ * guest's state is in domctl_state.c.
  *
  * One lock, bvx.control, makes the operations that change something come one after the other, but
  * for those that take long (destroy).

@@ -74,7 +74,9 @@ enum bvx_dying {
 struct bvx_events;
 struct bvx_grants;
 
-/* A page of the front's that a guest shares: shared info, a page of vCPU infos, of an event array. */
+/*
+ * A page of the front's that a guest shares: shared info, a page of vCPU infos, of an event array.
+ */
 struct bvx_shared {
 	struct bv_mfn mfn;
 	u8 *va; /* NULL: none */
@@ -260,7 +262,9 @@ bool bvx_frame_prepared(struct bv_mfn mfn);
 void bvx_frame_hold(struct bv_mfn mfn);
 /* A holder less. any. */
 void bvx_frame_release(struct bv_mfn mfn);
-/* The owner has it no more: freed now, or by the last holder. charged: counts for its owner. any. */
+/*
+ * The owner has it no more: freed now, or by the last holder. charged: counts for its owner. any.
+ */
 void bvx_frame_drop(struct bvx_domain *owner, struct bv_mfn mfn, bool charged);
 /* A page of the front's own for a domain; not charged. sleep. */
 int bvx_shared_new(struct bvx_shared *shared);
@@ -305,7 +309,9 @@ int bvx_copy_from_gpa(struct bvx_domain *domain, u64 gpa, void *to, size_t bytes
 int bvx_copy_to_gpa(struct bvx_domain *domain, u64 gpa, const void *from, size_t bytes);
 int bvx_domain_log(struct bvx_domain *domain, bool on);
 int bvx_regions_set(struct bvx_domain *domain);
-/* The dirty bitmap of a logged domain, a bit a guest frame; the caller frees it. NULL: no memory. */
+/*
+ * The dirty bitmap of a logged domain, a bit a guest frame; the caller frees it. NULL: no memory.
+ */
 u64 *bvx_log_fetch(struct bvx_domain *domain, bool clear, u64 *words);
 /* Notes a page written by the front or by another domain. */
 void bvx_dirtied(struct bvx_domain *domain, u64 gfn);

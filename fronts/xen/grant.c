@@ -5,9 +5,9 @@
  *
  * Theory. The table is shared: the guest writes who may use which of its frames; we write only the
  * marks that say that somebody does (in the entry itself, or in version 2's status words). An entry
- * is read once, checked, and marked by a compare-and-exchange with what was checked; so a guest that
- * takes an offer back at the same moment either comes first, and the use is refused, or sees the
- * mark. Each use has a hold of its own on the frame: what the guest does with entry and frame
+ * is read once, checked, and marked by a compare-and-exchange with what was checked; so a guest
+ * that takes an offer back at the same moment either comes first, and the use is refused, or sees
+ * the mark. Each use has a hold of its own on the frame: what the guest does with entry and frame
  * afterwards harms nobody else.
  */
 #include "grant_use.h"

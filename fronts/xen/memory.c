@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The hypercall memory_op: guests give memory back and ask for more, the tools fill a guest's memory
- * and map it, and both put the front's own pages (shared info, grant table) where they want them.
+ * The hypercall memory_op: guests give memory back and ask for more, the tools fill a guest's
+ * memory and map it, and both put the front's own pages (shared info, grant table) where they want
+ * them.
  *
  * Long arrays give way between extents. The number of the first extent to do may come in the upper
  * bits of the subop's number, as Xen's continuations have it.
@@ -75,7 +76,9 @@ static int block_place(struct bvx_domain *domain, u64 gfn, struct bv_mfn mfn, u3
 	return error;
 }
 
-/* Dom0's memory lies one to one, where its devices reach it: it gets back its own frame, or none. */
+/*
+ * Dom0's memory lies one to one, where its devices reach it: it gets back its own frame, or none.
+ */
 static int own_page_populate(struct bvx_domain *domain, u64 gfn)
 {
 	const struct bvx_entry entry = { .mfn = BV_MFN(gfn), .type = BVX_RAM };

@@ -28,8 +28,8 @@ struct bvx_vcpu;
  */
 int bvx_host_frames_alloc(unsigned int order, u64 below, struct bv_mfn *mfn);
 /*
- * The same for this very frame: Dom0's memory stays where its devices reach it, so what it gave up it
- * gets back only so. -BV_EBUSY: it is in use. sleep.
+ * The same for this very frame: Dom0's memory stays where its devices reach it, so what it gave up
+ * it gets back only so. -BV_EBUSY: it is in use. sleep.
  */
 int bvx_host_frame_take(struct bv_mfn mfn);
 /*

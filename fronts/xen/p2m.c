@@ -17,7 +17,9 @@
 #define FAN 512
 #define LEVELS 4
 
-/* An entry of the tree. 0: nothing. A table's address is that of a page, so its low bits are free. */
+/*
+ * An entry of the tree. 0: nothing. A table's address is that of a page, so its low bits are free.
+ */
 #define LEAF 1ULL
 #define TABLE 2ULL
 #define TYPE_SHIFT 4

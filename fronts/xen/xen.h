@@ -95,7 +95,9 @@ void bvx_debug_virq(void);
 /* The wall clock was set, or the TSC's rate is known better: guests' clock pages are due. any. */
 void bvx_time_changed(void);
 
-/* One line about a domain after the other, for the host's debug keys; any number of calls. sleep. */
+/*
+ * One line about a domain after the other, for the host's debug keys; any number of calls. sleep.
+ */
 void bvx_dump(void (*line)(const char *text));
 
 #endif

@@ -64,7 +64,9 @@ bool fake_frame_dirtied(const void *page);
  */
 extern void (*fake_frame_found)(u64 host_addr);
 
-/* Who answers for guests' memory instead of the above: a front that knows each page. NULL: nobody. */
+/*
+ * Who answers for guests' memory instead of the above: a front that knows each page. NULL: nobody.
+ */
 struct fake_backing {
 	int (*get)(struct bv_vm *vm, u64 addr, bool write, struct bv_host_frame *frame);
 	int (*read)(struct bv_vm *vm, u64 addr, void *to, size_t bytes);

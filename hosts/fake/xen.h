@@ -21,7 +21,9 @@ void fake_xen_fail_frames_after(u64 n);
 /* Things put off by bvx_host_work are done now; also at the end of each hypercall. */
 void fake_xen_work(void);
 
-/* A hypercall from 64-bit code (or 32-bit) at CPL 0, whose paging is off: addresses are physical. */
+/*
+ * A hypercall from 64-bit code (or 32-bit) at CPL 0, whose paging is off: addresses are physical.
+ */
 long fake_hypercall(struct bvx_vcpu *vcpu, u32 nr, u64 a, u64 b, u64 c, u64 d, u64 e);
 long fake_hypercall32(struct bvx_vcpu *vcpu, u32 nr, u32 a, u32 b, u32 c, u32 d, u32 e);
 

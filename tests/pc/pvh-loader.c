@@ -2,8 +2,8 @@
 /*
  * A Multiboot kernel that starts another kernel by its PVH entry: for machines whose firmware knows
  * only GRUB. It spares an emulated CPU the decompression of Linux, which takes it minutes. The
- * first module is the kernel (an ELF file with the note XEN_ELFNOTE_PHYS32_ENTRY), the words behind it
- * its command line; the second module, if any, its initramfs.
+ * first module is the kernel (an ELF file with the note XEN_ELFNOTE_PHYS32_ENTRY), the words behind
+ * it its command line; the second module, if any, its initramfs.
  *
  * Entered by start (below) in 32-bit protected mode, paging off; the kernel is entered in the same
  * state, EBX with the start info. Built by tests/pc/bochs-disk. Sources: Multiboot specification

@@ -67,10 +67,16 @@ int bv_vcpu_dirty_ring_set(struct bv_vcpu *vcpu, struct bv_dirty_entry *ring, u3
 /* Takes back all entries that user space has marked for reset; returns how many. */
 int bv_vm_dirty_rings_reset(struct bv_vm *vm);
 
-/* A page was written behind the engine's back: it is logged, if its region is. Context as for invalidates. */
+/*
+ * A page was written behind the engine's back: it is logged, if its region is. Context as for
+ * invalidates.
+ */
 void bv_mem_dirtied(struct bv_vm *vm, struct bv_gfn gfn);
 
-/* Copies between guest-physical memory and ours. -BV_EFAULT: not all of it is memory (nothing is said of how much was done). sleep. */
+/*
+ * Copies between guest-physical memory and ours. -BV_EFAULT: not all of it is memory (nothing is
+ * said of how much was done). sleep.
+ */
 int bv_mem_read(struct bv_vm *vm, u64 gpa, void *to, size_t bytes);
 int bv_mem_write(struct bv_vm *vm, u64 gpa, const void *from, size_t bytes);
 

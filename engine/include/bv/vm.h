@@ -295,11 +295,14 @@ struct bv_pv_ops {
 	void (*refresh)(struct bv_vcpu *vcpu);
 	void (*vcpu_reset)(struct bv_vcpu *vcpu);
 	/*
-	 * A vector that the front has for the vCPU, before those of any interrupt controller; -1: none. With `take` it is delivered
-	 * at the entry at hand. any.
+	 * A vector that the front has for the vCPU, before those of any interrupt controller; -1:
+	 * none. With `take` it is delivered at the entry at hand. any.
 	 */
 	int (*irq)(struct bv_vcpu *vcpu, bool take);
-	/* HLT with interrupts off, and nothing pending that ends it. true: back to the front as BV_RUN_HALTED. */
+	/*
+	 * HLT with interrupts off, and nothing pending that ends it. true: back to the front as
+	 * BV_RUN_HALTED.
+	 */
 	bool (*halt_off)(struct bv_vcpu *vcpu);
 };
 
@@ -317,16 +320,23 @@ void bv_vcpu_pv_each_load(struct bv_vcpu *vcpu, bool each);
 int bv_vcpu_mem_read(struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
 int bv_vcpu_mem_write(struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);
 /*
- * Copies at linear addresses of the vCPU's guest, with the rights of its kernel (CPL 0; WP, SMAP and the like hold). -BV_EFAULT. The
- * first two as bv_vcpu_mem_read, the others take the lock. Owning vCPU; sleep.
+ * Copies at linear addresses of the vCPU's guest, with the rights of its kernel (CPL 0; WP, SMAP
+ * and the like hold). -BV_EFAULT. The first two as bv_vcpu_mem_read, the others take the lock.
+ * Owning vCPU; sleep.
  */
 int bv_vcpu_linear_read_locked(struct bv_vcpu *vcpu, u64 gva, void *to, size_t bytes);
 int bv_vcpu_linear_write_locked(struct bv_vcpu *vcpu, u64 gva, const void *from, size_t bytes);
 int bv_vcpu_linear_read(struct bv_vcpu *vcpu, u64 gva, void *to, size_t bytes);
 int bv_vcpu_linear_write(struct bv_vcpu *vcpu, u64 gva, const void *from, size_t bytes);
-/* bv_pv_ops.irq has, or may have, a vector: the vCPU looks before it enters the guest, wakes from HLT. any. */
+/*
+ * bv_pv_ops.irq has, or may have, a vector: the vCPU looks before it enters the guest, wakes from
+ * HLT. any.
+ */
 void bv_vcpu_irq_arrived(struct bv_vcpu *vcpu);
-/* Sends an IPI (fixed or NMI, as in the low word of ICR) for a guest's hypercall; false: no such CPU. */
+/*
+ * Sends an IPI (fixed or NMI, as in the low word of ICR) for a guest's hypercall; false: no such
+ * CPU.
+ */
 bool bv_vcpu_send_ipi(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
 /* Wakes the vCPU with that APIC ID from HLT. */
 void bv_vcpu_wake_other(struct bv_vcpu *vcpu, u32 apic_id);
