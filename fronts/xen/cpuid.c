@@ -109,14 +109,26 @@ void bvx_policy_put(struct bvx_policy *policy, const xen_cpuid_leaf_t *from)
 		leaf_limit(leaf, from);
 }
 
+/*
+ * The tools read a policy into a structure of their own, and write that back into a buffer of as
+ * many leaves as they were given. They write every leaf that the structure has room for: 14 basic
+ * ones, of which four have 6, 3, 2 and 63 subleaves, 34 extended ones and two of the hypervisor's.
+ * So they are given just as many (more they do not take), the last with nothing in it.
+ */
+#define TOOLS_LEAVES (10 + 6 + 3 + 2 + 63 + 34 + 2)
+
+static const xen_cpuid_leaf_t no_leaf = { .leaf = 0x40000100, .subleaf = XEN_CPUID_NO_SUBLEAF };
+
 bool bvx_policy_leaf(const struct bvx_policy *policy, u32 index, xen_cpuid_leaf_t *out)
 {
+	u32 count = 0;
+
 	for (u32 i = 0; i < policy->leaves; i++) {
 		const struct bv_cpuid_leaf *leaf = &policy->leaf[i];
 
 		if (leaf->indexed && leaf->subleaf && !tools_indexed(leaf->leaf))
 			continue;
-		if (index--)
+		if (count++ != index)
 			continue;
 		*out = (xen_cpuid_leaf_t){
 			.leaf = leaf->leaf,
@@ -128,7 +140,8 @@ bool bvx_policy_leaf(const struct bvx_policy *policy, u32 index, xen_cpuid_leaf_
 		};
 		return true;
 	}
-	return false;
+	*out = no_leaf;
+	return index < TOOLS_LEAVES;
 }
 
 /* Where each word of a featureset comes from; see the public cpufeatureset.h. */
