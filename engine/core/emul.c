@@ -915,6 +915,25 @@ enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa)
 /* ---- the quick way ---- */
 
 /*
+ * Whether the access begins at gpa. The exit tells the first byte that is not memory: where that is
+ * the first of a page, the access may have begun in the page before, which is memory.
+ */
+static bool quick_begins(struct bv_vcpu *vcpu, u64 gpa, unsigned int size)
+{
+	const struct bv_insn *insn = &vcpu->quick_insn;
+	u64 linear;
+
+	if ((gpa & ~BV_PAGE_MASK) || size == 1)
+		return true;
+	linear = bv_insn_address(insn, vcpu->gprs.gpr, vcpu->gprs.rip);
+	if (insn->seg >= BV_SEG_FS || insn->code != BV_CODE64) {
+		bv_vcpu_need(vcpu, BV_ST_SEG(insn->seg));
+		linear += vcpu->state.seg[insn->seg].base;
+	}
+	return !(linear & ~BV_PAGE_MASK);
+}
+
+/*
  * Most device accesses are one plain MOV of a general register. The exit has told the address, and
  * the hardware has checked segment and page: the bytes are all that is missing.
  */
@@ -931,6 +950,7 @@ static bool quick_decode(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
 	return bv_insn_decode_again(&vcpu->quick_insn, &vcpu->quick_key, bytes, count,
 				    code_size(vcpu)) == BV_DECODE_OK &&
 	       bv_insn_as_mmio(&vcpu->quick_insn, vcpu->gprs.gpr, mmio) &&
+	       quick_begins(vcpu, gpa, mmio->size) &&
 	       (gpa & ~BV_PAGE_MASK) + mmio->size <= BV_PAGE_SIZE;
 }
 
