@@ -11,6 +11,7 @@
 #include "fronts/xen/front.h"
 #include "hosts/fake/fake.h"
 #include "hosts/fake/xen.h"
+#include "tests/fuzz/input.h"
 
 #include <xen/sysctl.h>
 
@@ -21,40 +22,6 @@
 /* Arguments lie here, and things that they point to. */
 #define ARG 0x10000ULL
 #define LIST 0x20000ULL
-
-/* ---- the input ---- */
-
-static struct {
-	const u8 *at;
-	size_t left;
-} input;
-
-static u8 next_byte(void)
-{
-	if (!input.left)
-		return 0;
-	input.left--;
-	return *input.at++;
-}
-
-static u32 next_u32(void)
-{
-	u32 value = next_byte();
-
-	value |= (u32)next_byte() << 8;
-	value |= (u32)next_byte() << 16;
-	return value | (u32)next_byte() << 24;
-}
-
-static void next_bytes(void *to, size_t bytes)
-{
-	size_t given = bytes < input.left ? bytes : input.left;
-
-	memcpy(to, input.at, given);
-	memset((u8 *)to + given, 0, bytes - given);
-	input.at += given;
-	input.left -= given;
-}
 
 /* Numbers that calls have a use for, more often than any other. */
 static u64 next_number(void)

@@ -15,6 +15,7 @@
 
 #include "hosts/fake/fake.h"
 #include "hosts/fake/kvm.h"
+#include "tests/fuzz/input.h"
 
 #define ARENA_BYTES (1u << 20)
 #define ARGUMENT_BYTES 4096u
@@ -23,40 +24,6 @@
 
 static u8 *arena;
 static void *memory;
-
-/* ---- the input ---- */
-
-static struct {
-	const u8 *at;
-	size_t left;
-} input;
-
-static u8 next_byte(void)
-{
-	if (!input.left)
-		return 0;
-	input.left--;
-	return *input.at++;
-}
-
-static u32 next_u32(void)
-{
-	u32 value = next_byte();
-
-	value |= (u32)next_byte() << 8;
-	value |= (u32)next_byte() << 16;
-	return value | (u32)next_byte() << 24;
-}
-
-static void next_bytes(void *to, size_t bytes)
-{
-	size_t given = bytes < input.left ? bytes : input.left;
-
-	memcpy(to, input.at, given);
-	memset((u8 *)to + given, 0, bytes - given);
-	input.at += given;
-	input.left -= given;
-}
 
 /* ---- ioctls ---- */
 
