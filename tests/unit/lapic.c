@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The local APIC: priorities, IPIs, the timer, its modes, its state. */
 #include <pthread.h>
+#include <sched.h>
 
 #include "machine.h"
 
@@ -888,7 +889,10 @@ TEST(a_deadline_is_restored_before_or_after_the_registers)
 
 #define RACE_ROUNDS 20000
 
-/* Sends one vector again and again, the next only after the last was taken. */
+/*
+ * Sends one vector again and again, the next only after the last was taken. Who waits gives way:
+ * the threads may have one CPU between them.
+ */
 static volatile u32 race_taken;
 static volatile bool race_over;
 
@@ -900,7 +904,7 @@ static void *race_sender(void *arg)
 	for (u32 i = 0; i < RACE_ROUNDS; i++) {
 		bv_irq_msi(m->vm, &message);
 		while (__atomic_load_n(&race_taken, __ATOMIC_SEQ_CST) == i)
-			;
+			sched_yield();
 	}
 	race_over = true;
 	return NULL;
@@ -930,8 +934,10 @@ TEST(no_interrupt_is_lost_between_threads)
 	while (!race_over) {
 		int vector = take(m.cpu[0]);
 
-		if (vector < 0)
+		if (vector < 0) {
+			sched_yield();
 			continue;
+		}
 		eoi(m.cpu[0]);
 		if (vector == 0x60)
 			__atomic_fetch_add(&race_taken, 1, __ATOMIC_SEQ_CST);
@@ -963,7 +969,7 @@ static void *race_ipis(void *arg)
 		else
 			send(m->cpu[2], 0, 0x60);
 		while (__atomic_load_n(&race_taken, __ATOMIC_SEQ_CST) == i)
-			;
+			sched_yield();
 	}
 	race_over = true;
 	return NULL;
@@ -983,8 +989,10 @@ TEST(no_ipi_is_lost_while_another_cpu_changes_its_ids)
 	pthread_create(&ipis, NULL, race_ipis, &m);
 	pthread_create(&renames, NULL, race_renames, &m);
 	while (!race_over) {
-		if (take(m.cpu[0]) != 0x60)
+		if (take(m.cpu[0]) != 0x60) {
+			sched_yield();
 			continue;
+		}
 		eoi(m.cpu[0]);
 		__atomic_fetch_add(&race_taken, 1, __ATOMIC_SEQ_CST);
 	}
