@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A VMM of one file for machines on which QEMU takes too long: it gives a PVH kernel memory, CPUs,
- * the chips of /dev/kvm, ACPI's list of CPUs, a serial port and the port for verdicts, and nothing
+ * the chips of /dev/kvm, a little ACPI, a serial port and the port for verdicts, and nothing
  * else. It takes the options of QEMU's that tests/guests/run and the tests of Linux guests use, so
  * that it can stand in QEMU's place, and ends with the status that QEMU would end with. What it
  * does not know it refuses. It is no VMM for users (that is bv).
@@ -22,6 +22,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_CPUS 16
@@ -199,7 +200,7 @@ static void start_info_write(void)
 		strncpy((char *)guest(COMMAND_LINE, 2048), options.append, 2047);
 }
 
-/* ---- ACPI: RSDP, RSDT, MADT, and a FADT that says there is no such hardware ---- */
+/* ---- ACPI: RSDP, RSDT, MADT, a FADT with the registers that Linux insists on, _S5 ---- */
 
 static void checksum(uint8_t *table, size_t bytes, size_t at)
 {
@@ -218,6 +219,37 @@ static void table_end(uint8_t *table, const char *signature, uint8_t revision, u
 	table[8] = revision;
 	memcpy(table + 10, "BIVISRSMALLVMM ", 14);
 	checksum(table, bytes, 9);
+}
+
+#define PM_EVENT 0x600u
+#define PM_CONTROL 0x604u
+#define PM_TIMER 0x608u
+#define PM_SCI_ENABLED 1u
+#define PM_SLEEP (1u << 13)
+
+/* As in the ACPI specification, 5.2.9. */
+static void fadt_write(uint8_t *fadt, uint32_t dsdt)
+{
+	uint32_t ports[] = { PM_EVENT, 0, PM_CONTROL, 0, 0, PM_TIMER };
+
+	memcpy(fadt + 40, &dsdt, 4);
+	fadt[46] = 9; /* SCI */
+	memcpy(fadt + 56, ports, sizeof(ports));
+	fadt[88] = 4; /* bytes of these blocks */
+	fadt[89] = 2;
+	fadt[91] = 4;
+	fadt[109] = 1 | 1 << 2 | 1 << 5; /* legacy devices; no VGA, no clock */
+	table_end(fadt, "FACP", 3, 244);
+}
+
+/* Name (_S5, Package { 5, 5, 0, 0 }): how to turn the machine off. */
+static void dsdt_write(uint8_t *dsdt)
+{
+	static const uint8_t s5[] = { 0x08, '_',  'S', '5',  '_', 0x12, 0x08,
+				      0x04, 0x0a, 5,   0x0a, 5,	  0x00, 0x00 };
+
+	memcpy(dsdt + 36, s5, sizeof(s5));
+	table_end(dsdt, "DSDT", 2, 36 + sizeof(s5));
 }
 
 static uint32_t madt_write(uint8_t *madt)
@@ -250,11 +282,8 @@ static void acpi_write(void)
 	memcpy(at + 16, &rsdt, 4);
 	checksum(at, 20, 8);
 	madt_write(at + 0x100);
-	memcpy(at + 0x400 + 40, &dsdt, 4);
-	/* flags: hardware-reduced */
-	memcpy(at + 0x400 + 112, &(uint32_t){ 1u << 20 }, 4);
-	table_end(at + 0x400, "FACP", 5, 268);
-	table_end(at + 0x600, "DSDT", 2, 36);
+	fadt_write(at + 0x400, dsdt);
+	dsdt_write(at + 0x600);
 	memcpy(at + 0x40 + 36, &madt, 4);
 	memcpy(at + 0x40 + 40, &fadt, 4);
 	table_end(at + 0x40, "RSDT", 1, 44);
@@ -342,11 +371,33 @@ static bool pci_port(uint16_t port, unsigned int bytes, bool in, uint8_t *data)
 	return false;
 }
 
+/* ACPI's: no event ever comes, the timer runs at 3.579545 MHz, a sleep is the end. */
+static bool pm_port(uint16_t port, bool in, uint8_t *data, unsigned int bytes)
+{
+	struct timespec now;
+	uint32_t value = 0;
+
+	if (port < PM_EVENT || port >= PM_TIMER + 4)
+		return false;
+	if (!in && port == PM_CONTROL && bytes == 2 && data[1] & PM_SLEEP >> 8)
+		_exit(0);
+	if (!in)
+		return true;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (port == PM_CONTROL)
+		value = PM_SCI_ENABLED;
+	else if (port == PM_TIMER)
+		value = (now.tv_sec * 3579545ull + now.tv_nsec * 3579545ull / 1000000000) &
+			0xffffff;
+	memcpy(data, &value, bytes);
+	return true;
+}
+
 static void port_item(uint16_t port, unsigned int bytes, bool in, uint8_t *data)
 {
 	if (!in && options.verdict_port && port >= 0xf4 && port < 0xf8)
 		_exit(data[0] << 1 | 1);
-	if (pci_port(port, bytes, in, data))
+	if (pci_port(port, bytes, in, data) || pm_port(port, in, data, bytes))
 		return;
 	if (port >= 0x3f8 && port < 0x400) {
 		for (unsigned int i = 0; i < bytes && port + i < 0x400; i++) {
