@@ -912,6 +912,67 @@ enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa)
 	return emul_finish(vcpu, bv_emul_run(emul));
 }
 
+/* ---- task switches ---- */
+
+/* The event that led here has been delivered: its handler is the new task. */
+static void task_entered(struct bv_vcpu *vcpu, const struct bv_task_switch *what)
+{
+	struct bv_events *events = &vcpu->events;
+
+	vcpu->gprs.rip = vcpu->emul.rip;
+	vcpu->gprs.rflags = vcpu->emul.rflags;
+	bv_vendor->shadow_set(vcpu, 0);
+	if (what->source == BV_TASK_IRET)
+		events->nmi.masked = false;
+	switch (vcpu->exit.vectoring.kind) {
+	case BV_VECTORING_IRQ:
+		events->interrupt.injected = false;
+		break;
+	case BV_VECTORING_NMI:
+		events->nmi.injected = false;
+		break;
+	case BV_VECTORING_EXCEPTION:
+		events->exception.injected = false;
+		break;
+	default:
+		break;
+	}
+}
+
+static enum bv_exit_next task_finish(struct bv_vcpu *vcpu, enum bv_emul_rc rc)
+{
+	if (rc == BV_EMUL_IO) /* a TSS, or a descriptor table, in a device */
+		rc = BV_EMUL_UNHANDLED;
+	if (rc)
+		return emul_finish(vcpu, rc);
+	if (vcpu->emul.trap)
+		bv_event_raise(vcpu, BV_EXC_DB, false, 0, BV_DR6_BT);
+	if (vcpu->debug.single_step)
+		bv_exit_stepped(vcpu);
+	return BV_NEXT_GUEST;
+}
+
+enum bv_exit_next bv_emulate_task_switch(struct bv_vcpu *vcpu)
+{
+	const struct bv_exit *exit = &vcpu->exit;
+	struct bv_emul *emul = &vcpu->emul;
+	struct bv_task_switch what = {
+		.source = exit->task.source,
+		.sel = exit->task.sel,
+		.has_error =
+			exit->vectoring.kind == BV_VECTORING_EXCEPTION && exit->vectoring.has_error,
+		.error = exit->vectoring.error,
+	};
+	enum bv_emul_rc rc;
+
+	emul_setup(vcpu);
+	emul->rip = bv_exit_rip_after(vcpu, exit->length);
+	rc = bv_emul_task_switch(emul, &what);
+	if (what.entered)
+		task_entered(vcpu, &what);
+	return task_finish(vcpu, rc);
+}
+
 /* ---- the quick way ---- */
 
 /*

@@ -506,6 +506,7 @@ static const struct {
 	[BV_EXIT_CACHE] = { exit_cache, true },
 	[BV_EXIT_EXCEPTION] = { exit_exception, true },
 	[BV_EXIT_UNDEFINED] = { exit_ud, false },
+	[BV_EXIT_TASK_SWITCH] = { bv_emulate_task_switch, true },
 	[BV_EXIT_TRIPLE_FAULT] = { exit_triple_fault, false },
 	[BV_EXIT_INIT] = { exit_host, false },
 	[BV_EXIT_ENTRY_FAILED] = { exit_entry_failed, true },

@@ -61,6 +61,10 @@ struct bv_exit {
 			u64 address;
 		} exception;
 		struct {
+			u16 sel;
+			u8 source; /* enum bv_task_source */
+		} task;
+		struct {
 			u64 code, info1, info2;
 		} raw;
 	};

@@ -339,7 +339,9 @@ enum bv_exit_next bv_fault_nested(struct bv_vcpu *vcpu);
  * ~0.
  */
 enum bv_exit_next bv_emulate(struct bv_vcpu *vcpu, u64 one_gpa);
-/* The same for an access to a device at gpa. */
+/* Makes the task switch that the exit tells of, and takes its event as delivered. */
+enum bv_exit_next bv_emulate_task_switch(struct bv_vcpu *vcpu);
+/* bv_emulate() for an access to a device at gpa. */
 enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa);
 /*
  * Copies up to `count` bytes of code at RIP; returns how many, 0: none (a fault may be raised by

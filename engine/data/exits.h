@@ -29,6 +29,7 @@
 	EXIT(CACHE, "cache_flush") /* WBINVD, INVD */                                        \
 	EXIT(EXCEPTION, "exception")                                                         \
 	EXIT(UNDEFINED, "undefined") /* an instruction that this VM does not have: #UD */    \
+	EXIT(TASK_SWITCH, "task_switch")                                                     \
 	EXIT(TRIPLE_FAULT, "triple_fault")                                                   \
 	EXIT(INIT, "init")                                                                   \
 	EXIT(ENTRY_FAILED, "entry_failed")                                                   \

@@ -319,7 +319,7 @@ enum vmcs_field {
 	REASON(OTHER_SMI, 6, UNKNOWN, false, "other SMI")                                     \
 	REASON(INTERRUPT_WINDOW, 7, IRQ_WINDOW, false, "interrupt window")                    \
 	REASON(NMI_WINDOW, 8, IRQ_WINDOW, false, "NMI window")                                \
-	REASON(TASK_SWITCH, 9, UNKNOWN, false, "task switch")                                 \
+	REASON(TASK_SWITCH, 9, TASK_SWITCH, false, "task switch")                             \
 	REASON(CPUID, 10, CPUID, true, "CPUID")                                               \
 	REASON(GETSEC, 11, UNDEFINED, false, "GETSEC")                                        \
 	REASON(HLT, 12, HLT, true, "HLT")                                                     \
@@ -433,6 +433,9 @@ enum vmx_reason {
 #define VMX_PENDING_BS BV_BIT(14)
 
 /* Exit qualification (27.2.1) */
+#define VMX_Q_TASK_SELECTOR 0xffffu
+#define VMX_Q_TASK_SOURCE_SHIFT 30
+#define VMX_Q_TASK_SOURCE 3u
 #define VMX_Q_IO_BYTES 7u
 #define VMX_Q_IO_IN BV_BIT(3)
 #define VMX_Q_IO_STRING BV_BIT(4)

@@ -158,6 +158,20 @@ static void exit_raw(struct bv_vcpu *vcpu, u32 reason)
 						     "a reason that is not in the manual");
 }
 
+/*
+ * The length is that of the instruction; an event that is none's has no length (27.2.5). The
+ * sources' numbers are those of enum bv_task_source.
+ */
+static void exit_task_switch(struct bv_exit *exit, u64 qualification)
+{
+	BV_STATIC_ASSERT(BV_TASK_CALL == 0 && BV_TASK_IRET == 1 && BV_TASK_JMP == 2 &&
+			 BV_TASK_GATE == 3);
+	exit->task.sel = qualification & VMX_Q_TASK_SELECTOR;
+	exit->task.source = qualification >> VMX_Q_TASK_SOURCE_SHIFT & VMX_Q_TASK_SOURCE;
+	if (!exit->vectoring.kind)
+		exit->length = vmx_read(VMCS_EXIT_LENGTH);
+}
+
 /* ---- all of it ---- */
 
 static void decode_kind(struct bv_vcpu *vcpu, struct vmx_vcpu *own, u32 reason)
@@ -177,6 +191,9 @@ static void decode_kind(struct bv_vcpu *vcpu, struct vmx_vcpu *own, u32 reason)
 		break;
 	case BV_EXIT_EXCEPTION:
 		exit_exception(vcpu, own);
+		break;
+	case BV_EXIT_TASK_SWITCH:
+		exit_task_switch(exit, vmx_read(VMCS_QUALIFICATION));
 		break;
 	case BV_EXIT_UNKNOWN:
 		exit_raw(vcpu, reason);

@@ -188,6 +188,29 @@ enum bv_emul_rc bv_emul_run(struct bv_emul *emul);
 /* Fetches and decodes it only: BV_EMUL_DONE, then .insn is valid; or as bv_emul_run(). */
 enum bv_emul_rc bv_emul_decode(struct bv_emul *emul);
 
+/* What asks for a task switch. */
+enum bv_task_source {
+	BV_TASK_CALL,
+	BV_TASK_IRET,
+	BV_TASK_JMP,
+	BV_TASK_GATE, /* an interrupt or exception, by a task gate in the IDT */
+};
+
+struct bv_task_switch {
+	enum bv_task_source source;
+	u16 sel; /* of the new task's TSS; a gate and privileges are checked already */
+	bool has_error; /* the exception's error code, for the new task's stack */
+	u32 error;
+	bool entered; /* result: the new task is there, whether with a fault or not */
+};
+
+/*
+ * Switches tasks; .rip is where the old one goes on later. BV_EMUL_DONE: .trap says whether the new
+ * task wants #DB (DR6.BT). BV_EMUL_FAULT, BV_EMUL_UNHANDLED: .entered tells in which of the two;
+ * BV_EMUL_AGAIN only in the old one. Not in long mode, which has no task switches.
+ */
+enum bv_emul_rc bv_emul_task_switch(struct bv_emul *emul, struct bv_task_switch *what);
+
 /* Fill in .fault, return BV_EMUL_FAULT. */
 enum bv_emul_rc bv_emul_raise(struct bv_emul *emul, enum bv_vector vector);
 enum bv_emul_rc bv_emul_raise_error(struct bv_emul *emul, enum bv_vector vector, u32 error);

@@ -7,6 +7,7 @@
  *	emulate_multiply.c	MUL, DIV, decimal adjustments
  *	emulate_stack.c		PUSH, POP, near CALL, JMP, RET, ENTER, LEAVE, flags
  *	emulate_segment.c	segment registers, far transfers, IRET, descriptor inspection
+ *	emulate_task.c		task switches, which are no instruction's own
  *	emulate_string.c	string instructions and ports
  *	emulate_system.c	control and debug registers, tables, MSRs, CPUID, HLT
  *	emulate_vector.c	SSE, AVX and MMX moves, a little x87
@@ -58,6 +59,29 @@ enum bv_emul_rc bv_emul_push(struct bv_emul *emul, u64 value, unsigned int size)
 
 /* Loads a segment register as MOV and POP do; nothing changes on a fault. */
 enum bv_emul_rc bv_emul_segment_load(struct bv_emul *emul, unsigned int seg, u16 sel);
+
+struct bv_descriptor {
+	u64 low;
+	u64 high; /* of a system descriptor in long mode */
+	u64 linear; /* where it was read */
+	struct bv_seg seg; /* as it would be loaded */
+};
+
+/* Finds and reads the descriptor of a selector that is not null; .vector if there is none. */
+enum bv_emul_rc bv_descriptor_read(struct bv_emul *emul, u16 sel, enum bv_vector vector,
+				   struct bv_descriptor *descriptor);
+/* Sets bits in the type of a descriptor in memory, accessed or busy. */
+enum bv_emul_rc bv_descriptor_mark(struct bv_emul *emul, struct bv_descriptor *descriptor,
+				   u16 bits);
+
+/* May the level at hand load SS, or another data segment register, with this? */
+bool bv_segment_good_stack(const struct bv_emul *emul, const struct bv_seg *seg);
+bool bv_segment_good_data(const struct bv_emul *emul, const struct bv_seg *seg);
+
+static inline unsigned int bv_descriptor_dpl(const struct bv_seg *seg)
+{
+	return (seg->attr & BV_SEG_DPL) >> BV_SEG_DPL_SHIFT;
+}
 
 /* May the code at hand reach .size ports from this one? */
 enum bv_emul_rc bv_emul_port_check(struct bv_emul *emul, u16 port, unsigned int size);

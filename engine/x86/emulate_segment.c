@@ -4,28 +4,16 @@
  *
  * What it does: real mode and virtual 8086 mode; in protected and long mode, loads of every segment
  * register with all checks, and far transfers within one privilege level. What it leaves to the
- * hardware (BV_EMUL_UNHANDLED): gates, task switches, and transfers between privilege levels. None
- * of them has a reason to reach the emulator.
+ * hardware (BV_EMUL_UNHANDLED): gates, task switches by an instruction that it is given whole, and
+ * transfers between privilege levels. None of them has a reason to reach the emulator.
  *
  * Source: APM volume 2, 4.7 to 4.12 (descriptors and checks), volume 3 for the instructions.
  */
 #include "x86/emulate_parts.h"
 
-struct bv_descriptor {
-	u64 low;
-	u64 high; /* of a system descriptor in long mode */
-	u64 linear; /* where it was read */
-	struct bv_seg seg; /* as it would be loaded */
-};
-
 static bool bv_emul_long_mode(const struct bv_emul *emul)
 {
 	return emul->efer & BV_EFER_LMA;
-}
-
-static unsigned int bv_descriptor_dpl(const struct bv_seg *seg)
-{
-	return (seg->attr & BV_SEG_DPL) >> BV_SEG_DPL_SHIFT;
 }
 
 static enum bv_emul_rc bv_selector_fault(struct bv_emul *emul, enum bv_vector vector, u16 sel)
@@ -46,9 +34,8 @@ static void bv_descriptor_parse(struct bv_descriptor *descriptor, u16 sel)
 		seg->limit = seg->limit << 12 | 0xfff;
 }
 
-/* Finds and reads the descriptor of a selector that is not null; .vector if there is none. */
-static enum bv_emul_rc bv_descriptor_read(struct bv_emul *emul, u16 sel, enum bv_vector vector,
-					  struct bv_descriptor *descriptor)
+enum bv_emul_rc bv_descriptor_read(struct bv_emul *emul, u16 sel, enum bv_vector vector,
+				   struct bv_descriptor *descriptor)
 {
 	struct bv_desc_table gdt;
 	struct bv_seg ldt;
@@ -96,9 +83,7 @@ static enum bv_emul_rc bv_descriptor_extend(struct bv_emul *emul, struct bv_desc
 	return BV_EMUL_DONE;
 }
 
-/* Sets bits in the type of a descriptor in memory, accessed or busy. */
-static enum bv_emul_rc bv_descriptor_mark(struct bv_emul *emul, struct bv_descriptor *descriptor,
-					  u16 bits)
+enum bv_emul_rc bv_descriptor_mark(struct bv_emul *emul, struct bv_descriptor *descriptor, u16 bits)
 {
 	u64 new = descriptor->low | (u64)bits << 40;
 
@@ -137,7 +122,7 @@ static enum bv_emul_rc bv_segment_null(struct bv_emul *emul, unsigned int index,
 	return BV_EMUL_DONE;
 }
 
-static bool bv_segment_good_stack(const struct bv_emul *emul, const struct bv_seg *seg)
+bool bv_segment_good_stack(const struct bv_emul *emul, const struct bv_seg *seg)
 {
 	u16 kind = seg->attr & (BV_SEG_S | BV_SEG_TYPE_CODE | BV_SEG_TYPE_WRITE);
 
@@ -145,7 +130,7 @@ static bool bv_segment_good_stack(const struct bv_emul *emul, const struct bv_se
 	       bv_descriptor_dpl(seg) == emul->cpl;
 }
 
-static bool bv_segment_good_data(const struct bv_emul *emul, const struct bv_seg *seg)
+bool bv_segment_good_data(const struct bv_emul *emul, const struct bv_seg *seg)
 {
 	bool code = seg->attr & BV_SEG_TYPE_CODE;
 	unsigned int dpl = bv_descriptor_dpl(seg);
