@@ -67,7 +67,6 @@ struct bvk_clock_now {
 struct bvk_pv {
 	u64 system_time, wall_clock, steal_time; /* the MSRs */
 	u64 steal_seen; /* bv_host_vcpu_steal_ns() as told */
-	u32 time_version;
 	bool wall_clock_due;
 	bool stopped; /* the next page says that the guest was stopped */
 };

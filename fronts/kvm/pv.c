@@ -67,37 +67,38 @@ static void time_pair(struct bvk_vcpu *vcpu, struct time_info *info)
 	bvk_clock_read(&vcpu->vm->clock, &now);
 	info->tsc_timestamp = (now.by_tsc ? now.base_tsc : now.tsc) + offset;
 	info->system_time = now.by_tsc ? now.base_ns : now.ns;
-	info->flags = now.by_tsc ? TIME_TSC_STABLE : 0;
+	info->flags |= now.by_tsc ? TIME_TSC_STABLE : 0;
 }
 
 /*
  * The guest clears the mark of having been stopped itself: as long as it has not, the mark stays.
  */
-static u8 stopped_flag(struct bvk_vcpu *vcpu, u64 gpa)
+static u8 stopped_flag(struct bvk_vcpu *vcpu, u8 old_flags)
 {
-	struct time_info old;
+	bool stopped = vcpu->pv.stopped;
 
-	if (vcpu->pv.stopped) {
-		vcpu->pv.stopped = false;
-		return TIME_GUEST_STOPPED;
-	}
-	if (bv_vcpu_mem_read(vcpu->vcpu, gpa, &old, sizeof(old)))
-		return 0;
-	return old.flags & TIME_GUEST_STOPPED;
+	vcpu->pv.stopped = false;
+	return stopped ? TIME_GUEST_STOPPED : old_flags & TIME_GUEST_STOPPED;
 }
 
+/*
+ * The version goes on from what the page says, also where another host wrote it: a guest that was
+ * moved while it read must not find the version that it began with beside another pair.
+ */
 static void refresh_time(struct bvk_vcpu *vcpu)
 {
 	u64 gpa = vcpu->pv.system_time & ~(u64)KVM_MSR_ENABLED;
-	struct time_info info = { .version = vcpu->pv.time_version };
+	struct time_info info;
 
 	if (!(vcpu->pv.system_time & KVM_MSR_ENABLED))
 		return;
+	if (bv_vcpu_mem_read(vcpu->vcpu, gpa, &info, sizeof(info)))
+		return;
+	info.version &= ~1u;
 	bvk_clock_scale(bv_vcpu_tsc_khz(vcpu->vcpu), &info.tsc_to_system_mul, &info.tsc_shift);
+	info.flags = stopped_flag(vcpu, info.flags);
 	time_pair(vcpu, &info);
-	info.flags |= stopped_flag(vcpu, gpa);
 	write_versioned(vcpu->vcpu, gpa, offsetof(struct time_info, version), &info, sizeof(info));
-	vcpu->pv.time_version += 2;
 }
 
 static void refresh_wall_clock(struct bvk_vcpu *vcpu)

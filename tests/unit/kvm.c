@@ -818,6 +818,24 @@ TEST(the_guests_clock_is_user_spaces_clock)
 	vmm_close(&vmm);
 }
 
+TEST(the_clocks_version_goes_on_from_the_page)
+{
+	struct time_info *info;
+
+	vmm_open(&vmm, VMM_VCPU | VMM_MEMORY);
+	info = (void *)(vmm.memory + 0x2000);
+	info->version = 2; /* as another host left it, in an update or not */
+	set_msr(MSR_KVM_SYSTEM_TIME_NEW, 0x2001);
+	run();
+	CHECK_EQ(info->version, 4);
+	info->version = 7;
+	set_msr(MSR_KVM_SYSTEM_TIME_NEW, 0x2001);
+	fake_vcpu(vmm_engine_vcpu(&vmm))->signal = false;
+	run();
+	CHECK_EQ(info->version, 8);
+	vmm_close(&vmm);
+}
+
 TEST(steal_time_is_added_up_in_the_guests_page)
 {
 	const struct kvm_steal_time *steal;
