@@ -46,7 +46,7 @@ ALL_FUZZERS := $(FUZZERS) $(VMM_FUZZERS)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,bv-boot bv-debian bv-life bv-many data demo fuzz-ioctl \
-	guests host life linux-login memory other-guests state xen-boot xen-xl)
+	guests host life linux-login memory other-guests state xen-boot xen-dom0 xen-xl)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx. (vtx-quick is to go to the
 # short ones once it has been seen to pass often.)
 VTX_TESTS := $(addprefix tests/system/,vtx-quick vtx-guests vtx-linux)
@@ -90,7 +90,7 @@ module-%:
 		M=$(CURDIR)/$(BUILD)/module-$* modules
 
 .PHONY: install
-install: install-module install-bv ## installs bivisor.ko for the kernel that runs now, and bv
+install: install-module install-hypervisor install-bv ## installs bivisor.ko for this kernel, the hypervisor, bv
 
 .PHONY: install-module
 install-module: module ## installs bivisor.ko alone
@@ -158,6 +158,26 @@ $(METAL)/bivisor: $(METAL)/bivisor-syms hosts/metal/image.S hosts/metal/layout.h
 		$(METAL)/image.o
 	@[ "$$(stat -c %s $@)" -le $(METAL_MAX_BYTES) ] || \
 		{ echo "$@ is larger than $(METAL_MAX_BYTES) bytes"; exit 1; }
+
+# With what unpacks kernels for it, now and whenever a kernel's package changes, and its entry in
+# GRUB's menu. With DESTDIR only files: the last two lines are then the package's or the user's.
+METAL_LIB := $(PREFIX)/lib/bivisor
+METAL_INSTALL := hosts/metal/install
+
+.PHONY: install-hypervisor
+install-hypervisor: hypervisor ## installs the hypervisor alone, with its entry in GRUB's menu
+	install -D -m 644 $(METAL)/bivisor $(DESTDIR)/boot/bivisor
+	install -D -m 755 $(METAL_INSTALL)/unpack-kernel $(DESTDIR)$(METAL_LIB)/unpack-kernel
+	install -D -m 755 $(METAL_INSTALL)/grub-entries $(DESTDIR)/etc/grub.d/20_linux_bivisor
+	@mkdir -p $(DESTDIR)/etc/kernel/postinst.d $(DESTDIR)/etc/kernel/postrm.d
+	sed 's#@LIB@#$(METAL_LIB)#' $(METAL_INSTALL)/kernel-hook \
+		>$(DESTDIR)/etc/kernel/postinst.d/bivisor
+	chmod 755 $(DESTDIR)/etc/kernel/postinst.d/bivisor
+	install -m 755 $(DESTDIR)/etc/kernel/postinst.d/bivisor \
+		$(DESTDIR)/etc/kernel/postrm.d/bivisor
+	$(if $(DESTDIR),,for image in /boot/vmlinuz-*; do \
+		/etc/kernel/postinst.d/bivisor "$${image#/boot/vmlinuz-}" "$$image"; done)
+	$(if $(DESTDIR),,if command -v update-grub >/dev/null; then update-grub; fi)
 
 # --- unit tests: engine, fronts and hosts/fake in user space -----------------------------------
 
