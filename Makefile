@@ -347,5 +347,6 @@ clean: ## removes what was built; what was fetched stays in the cache
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
--include $(shell find $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/bv $(METAL) \
+-include $(shell find $(BUILD)/unit $(BUILD)/fuzz $(BUILD)/bv $(BUILD)/vmm $(BUILD)/vmm-fuzz \
+	$(METAL) \
 	-name '*.d' 2>/dev/null)
