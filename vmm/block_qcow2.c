@@ -121,7 +121,7 @@ static int check(const struct vmm_disk *disk, struct why *why)
 	if (access(PROGRAM, X_OK)) {
 		why_set(why, "the disk %s is a qcow2 image, and there is no %s", disk->path,
 			PROGRAM);
-		return why_hint(why, "apt install qemu-utils");
+		return why_hint(why, "apt install qemu-system-common");
 	}
 	if (access(disk->path, disk->read_only ? R_OK : R_OK | W_OK))
 		return why_set(why, "the disk %s cannot be opened%s: %s", disk->path,
