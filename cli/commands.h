@@ -46,7 +46,7 @@ int bv_cmd_vm_process(struct bv_call *call, struct bv_error *error);
 		{ "firmware", 0, "KIND", "uefi or bios" },                                       \
 		{ "net", 'n', "KIND", "user (which there is without this), tap:NAME, or none" }, \
 		{ "forward", 'f', "SPEC", "tcp:[ADDRESS:]PORT:GUESTPORT, or udp:" },             \
-		{ "share", 0, "DIR[:TAG]", "a directory that the guest can mount by 9p" },       \
+		{ "share", 0, "DIR[:TAG]", "a directory that the guest can mount (virtiofs)" },  \
 	{                                                                                        \
 		"set", 's', "KEY=VALUE", "any key of the definition ('bv help keys')"            \
 	}

@@ -8,6 +8,7 @@
  */
 #include "vmm/block.h"
 #include "vmm/snap.h"
+#include "vmm/vhost_user.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -425,7 +426,7 @@ static void block_quiesce(void *owner, bool on)
 	tell_all(block);
 }
 
-static void leave(void *owner)
+void block_leave(void *owner)
 {
 	struct block *block = owner;
 
@@ -437,7 +438,7 @@ static const struct virtio_ops BLOCK_OPS = {
 	.kicked = block_kicked,
 	.reset = block_reset,
 	.quiesce = block_quiesce,
-	.ejected = leave,
+	.ejected = block_leave,
 };
 
 /* ---- making one ---------------------------------------------------------------------------- */
@@ -447,8 +448,6 @@ static int open_file(struct block *block, const struct vmm_disk *disk, struct wh
 	int flags =
 		(disk->read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | (disk->direct ? O_DIRECT : 0);
 
-	if (disk->format != VMM_DISK_RAW)
-		return why_set(why, "the disk %s is no raw image", disk->path);
 	block->fd = open(disk->path, flags);
 	if (block->fd < 0)
 		return why_set(why, "the disk %s cannot be opened%s: %s", disk->path,
@@ -544,6 +543,16 @@ static int plug(struct block *block, struct why *why)
 	return virtio_plug(&block->dev, why);
 }
 
+static int open_raw(struct block *block, const struct vmm_disk *disk, struct why *why)
+{
+	if (block->fd < 0 && open_file(block, disk, why))
+		return -1;
+	return measure(block, why) || make_ring(block, why) || make_requests(block, why) ||
+			       plug(block, why) ?
+		       -1 :
+		       0;
+}
+
 struct block *block_create(struct vm *vm, const struct vmm_disk *disk, unsigned int place, int fd,
 			   struct why *why)
 {
@@ -565,8 +574,8 @@ struct block *block_create(struct vm *vm, const struct vmm_disk *disk, unsigned 
 		snprintf(block->id, sizeof(block->id), "disk%u", place);
 	serial = disk->serial ? disk->serial : block->id;
 	memcpy(block->serial, serial, strnlen(serial, sizeof(block->serial) - 1));
-	if ((fd < 0 && open_file(block, disk, why)) || measure(block, why) ||
-	    make_ring(block, why) || make_requests(block, why) || plug(block, why)) {
+	if (disk->format == VMM_DISK_RAW ? open_raw(block, disk, why) :
+					   block_qcow2_open(block, disk, why)) {
 		block_destroy(block);
 		return NULL;
 	}
@@ -585,6 +594,8 @@ void block_destroy(struct block *block)
 	if (*at)
 		*at = block->next;
 	virtio_unplug(&block->dev);
+	if (block->helper)
+		vhost_user_close(block->helper);
 	if (block->ring_made) {
 		drain(block);
 		loop_remove(&block->vm->loop, &block->ready);

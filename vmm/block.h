@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Disks: the virtio device over a raw image or block device, by io_uring. */
+/*
+ * Disks: the virtio device over a raw image or block device, by io_uring, or over a qcow2 image, by
+ * a helper (block_qcow2.c).
+ */
 #ifndef VMM_BLOCK_H
 #define VMM_BLOCK_H
 
@@ -33,6 +36,8 @@ struct block_stats {
 	uint64_t reads, read_bytes, writes, write_bytes, flushes, discards, errors;
 };
 
+struct vhost_user;
+
 struct block {
 	struct vm *vm;
 	struct virtio_dev dev;
@@ -50,6 +55,7 @@ struct block {
 	struct block_request *requests; /* all */
 	struct block_request *free;
 	struct block_stats stats;
+	struct vhost_user *helper; /* serves the requests; NULL: all that stands above does */
 	char error[160]; /* the last one, in words */
 	struct block *next;
 };
@@ -62,5 +68,11 @@ struct block *block_create(struct vm *vm, const struct vmm_disk *disk, unsigned 
 			   struct why *why);
 void block_destroy(struct block *block);
 struct block *block_find(struct vm *vm, const char *id);
+
+/* For block.c: makes block->dev and its helper. */
+int block_qcow2_open(struct block *block, const struct vmm_disk *disk, struct why *why);
+
+/* The guest let go of it: freed soon, in the loop. */
+void block_leave(void *owner);
 
 #endif

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #define HEADER_AT 0x1f1
+#define MAGIC_AT 0x202
 #define HDRS 0x53726448u
 #define LOADER_UNKNOWN 0xff
 #define ENTRY_64 0x200
@@ -19,18 +20,20 @@
 static int read_header(struct boot *boot, struct setup_header *header, struct why *why)
 {
 	uint8_t sector[1024];
+	uint32_t magic;
 	size_t size;
 
 	if (pread(boot->kernel, sector, sizeof(sector), 0) != (ssize_t)sizeof(sector))
 		return why_set(why, "the kernel is too short to be one");
+	memcpy(&magic, sector + MAGIC_AT, sizeof(magic));
+	if (sector[0x1fe] != 0x55 || sector[0x1ff] != 0xaa || magic != HDRS)
+		return why_set(why, "the kernel is neither a bzImage nor an ELF file");
 	size = HEADER_AT + 0x11 + sector[0x201];
 	if (size > sizeof(sector) || size < HEADER_AT + 0x50)
 		return why_set(why, "the kernel has no header of Linux's boot protocol");
 	size -= HEADER_AT;
 	memset(header, 0, sizeof(*header));
 	memcpy(header, sector + HEADER_AT, size < sizeof(*header) ? size : sizeof(*header));
-	if (header->boot_flag != 0xaa55 || header->header != HDRS)
-		return why_set(why, "the kernel is neither a bzImage nor an ELF file");
 	if (header->version < 0x20a || !(header->loadflags & LOADED_HIGH))
 		return why_set(why, "the kernel's boot protocol %u.%u is too old; 2.10 is wanted",
 			       header->version >> 8, header->version & 0xff);

@@ -19,6 +19,9 @@
 #define LPC_ACPI_CONTROL 0x44u
 #define LPC_RCBA 0xf0u
 #define LPC_SLOT 31
+/* By these in the host bridge, firmware for PCs of QEMU's kind knows that it is on one. */
+#define SUBSYSTEM_VENDOR 0x1af4u
+#define SUBSYSTEM 0x1100u
 
 struct chipset {
 	struct vm *vm;
@@ -48,15 +51,26 @@ static void lpc_written(void *owner, unsigned int offset, unsigned int size)
 		 config[LPC_ACPI_CONTROL] & 0x80 ? pci_get16(config + LPC_PMBASE) & 0xff80 : 0);
 }
 
+static void bridge_init(struct chipset *chipset, struct pci_dev *dev, uint16_t id, uint32_t class)
+{
+	pci_dev_init(dev, 0x8086, id, class, chipset);
+	pci_put16(dev->config + PCI_SUBSYSTEM_VENDOR, SUBSYSTEM_VENDOR);
+	pci_put16(dev->config + PCI_SUBSYSTEM, SUBSYSTEM);
+}
+
 static void host_init(struct chipset *chipset)
 {
 	struct pci_dev *dev = &chipset->host;
 
-	pci_dev_init(dev, 0x8086, 0x29c0, 0x060000, chipset);
+	bridge_init(chipset, dev, 0x29c0, 0x060000);
 	pci_put32(dev->writable + HOST_PCIEXBAR, 0xf0000007);
 	pci_put32(dev->writable + HOST_PCIEXBAR + 4, 0xf);
+	/*
+	 * The shadow is RAM, whatever stands here. After a reset it says ROM: from that SeaBIOS
+	 * learns that it has to copy itself there; the processor's first instructions find the end
+	 * of it in place (flash_load()), but it is larger.
+	 */
 	memset(dev->writable + HOST_PAM, 0x33, 7);
-	memset(dev->config + HOST_PAM, 0x33, 7); /* the shadow is RAM, always */
 	dev->config[HOST_SMRAM] = 0x02;
 	dev->config_written = host_written;
 }
@@ -65,7 +79,7 @@ static void lpc_init(struct chipset *chipset)
 {
 	struct pci_dev *dev = &chipset->lpc;
 
-	pci_dev_init(dev, 0x8086, 0x2918, 0x060100, chipset);
+	bridge_init(chipset, dev, 0x2918, 0x060100);
 	dev->config[PCI_REVISION] = 2;
 	pci_put32(dev->config + LPC_PMBASE, 1);
 	pci_put32(dev->writable + LPC_PMBASE, 0xff80);

@@ -7,6 +7,7 @@
 #include "vmm/acpi.h"
 #include "vmm/boot.h"
 #include "vmm/pci.h"
+#include "vmm/serial.h"
 #include "vmm/smbios.h"
 #include "vmm/snap.h"
 #include "vmm/virtio.h"
@@ -21,7 +22,9 @@
 #define KEY_MAX_CPUS 0x0f
 #define KEY_DIRECTORY 0x19
 #define KEY_FILES 0x20
-#define FILES 8
+#define FILES 9
+#define TABLES_SIZE 0x8000u
+#define SCRIPT_SIZE 0x1000u
 #define DMA_ERROR 1u
 #define DMA_READ 2u
 #define DMA_SKIP 4u
@@ -40,7 +43,7 @@ struct fwcfg {
 	uint32_t at;
 	uint64_t dma;
 	bool tables_made;
-	struct file files[FILES]; /* in the order of their names */
+	struct file files[FILES];
 	struct buf directory, signature, id, cpus;
 	struct vm_device device;
 };
@@ -54,8 +57,19 @@ enum {
 	FILE_STATES,
 	FILE_SCRIPT,
 	FILE_BOOT_ORDER,
+	FILE_SERIAL_CONSOLE,
 };
 
+static void fill_up(struct buf *buf, size_t size)
+{
+	if (buf->size < size)
+		buf_zeros(buf, size - buf->size);
+}
+
+/*
+ * The directory, which firmware has read before, told the sizes: they must not change with what
+ * stands in the tables. Zeros are no table, and no command of the script.
+ */
 static void make_tables(struct fwcfg *fwcfg)
 {
 	struct acpi acpi;
@@ -69,9 +83,11 @@ static void make_tables(struct fwcfg *fwcfg)
 	fwcfg->files[FILE_RSDP].data = acpi.rsdp;
 	fwcfg->files[FILE_TABLES].data = acpi.tables;
 	fwcfg->files[FILE_SCRIPT].data = acpi.script;
+	fill_up(&fwcfg->files[FILE_TABLES].data, TABLES_SIZE);
+	fill_up(&fwcfg->files[FILE_SCRIPT].data, SCRIPT_SIZE);
 }
 
-/* Sizes are told in the directory before the tables are final: so they are filled up. */
+/* Firmware reads the files one by one: their names need no order. */
 static void make_directory(struct fwcfg *fwcfg)
 {
 	struct buf *buf = &fwcfg->directory;
@@ -250,6 +266,7 @@ static void make_files(struct fwcfg *fwcfg)
 		[FILE_STATES] = "etc/system-states",
 		[FILE_SCRIPT] = "etc/table-loader",
 		[FILE_BOOT_ORDER] = "bootorder",
+		[FILE_SERIAL_CONSOLE] = "etc/sercon-port",
 	};
 	unsigned int i;
 
@@ -260,6 +277,8 @@ static void make_files(struct fwcfg *fwcfg)
 	smbios_build(&fwcfg->files[FILE_SMBIOS_ANCHOR].data, &fwcfg->files[FILE_SMBIOS_TABLES].data,
 		     fwcfg->vm);
 	buf_bytes(&fwcfg->files[FILE_STATES].data, (uint8_t[]){ 128, 0, 0, 0, 0, 128 }, 6);
+	/* There is no display: SeaBIOS's services for the screen talk on the serial port. */
+	buf_u16(&fwcfg->files[FILE_SERIAL_CONSOLE].data, SERIAL_PORT);
 	buf_text(&fwcfg->signature, "QEMU");
 	buf_u32(&fwcfg->id, 3);
 	buf_u16(&fwcfg->cpus, fwcfg->vm->config->cpus);

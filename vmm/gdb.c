@@ -8,6 +8,7 @@
  * watchpoints are the four debug registers. A step is of the chosen vCPU alone.
  */
 #include "vmm/gdb.h"
+#include "vmm/buf.h"
 #include "vmm/sockets.h"
 
 #include <errno.h>
@@ -22,6 +23,9 @@
 #define SOFT_MAX 64
 #define HARD_MAX 4
 #define GPRS 17 /* 64 bits wide in the packet of all registers; then 7 of 32 */
+#define PACKED 24 /* in that packet */
+#define RIP 16
+#define FPU 16 /* registers of GDB's that lie between those and the bases, not shown */
 
 struct soft {
 	bool used;
@@ -92,6 +96,11 @@ static struct vcpu *chosen(struct gdb *gdb)
 
 /* ---- registers and memory ------------------------------------------------------------------ */
 
+static size_t size_of(unsigned int i)
+{
+	return i < GPRS || i >= PACKED ? 8 : 4;
+}
+
 static void read_registers(struct gdb *gdb)
 {
 	uint64_t regs[HV_REGS];
@@ -102,8 +111,8 @@ static void read_registers(struct gdb *gdb)
 		send_packet(gdb, "E01");
 		return;
 	}
-	for (i = 0; i < HV_REGS; i++, to += strlen(to))
-		put_hex(to, &regs[i], i < GPRS ? 8 : 4);
+	for (i = 0; i < PACKED; i++, to += strlen(to))
+		put_hex(to, &regs[i], size_of(i));
 	send_packet(gdb, gdb->out);
 }
 
@@ -112,26 +121,46 @@ static void write_registers(struct gdb *gdb, const char *from)
 	uint64_t regs[HV_REGS] = { 0 };
 	unsigned int i;
 
-	for (i = 0; i < HV_REGS; i++) {
-		size_t size = i < GPRS ? 8 : 4;
-
-		if (get_hex(from, &regs[i], size) != size)
+	for (i = 0; i < PACKED; i++) {
+		if (get_hex(from, &regs[i], size_of(i)) != size_of(i))
 			break;
-		from += 2 * size;
+		from += 2 * size_of(i);
 	}
-	send_packet(gdb, i == HV_REGS && !hv_vcpu_regs_set(chosen(gdb)->hv, regs) ? "OK" : "E01");
+	send_packet(gdb, i == PACKED && !hv_vcpu_regs_set(chosen(gdb)->hv, regs) ? "OK" : "E01");
+}
+
+/* From GDB's number of a register to its place here; HV_REGS: none. */
+static unsigned int place_of(unsigned long number)
+{
+	if (number < PACKED)
+		return (unsigned int)number;
+	number -= FPU;
+	return number >= PACKED && number < HV_REGS ? (unsigned int)number : HV_REGS;
+}
+
+static void read_register(struct gdb *gdb, const char *from)
+{
+	unsigned int i = place_of(strtoul(from, NULL, 16));
+	uint64_t regs[HV_REGS];
+
+	if (i == HV_REGS || hv_vcpu_regs_get(chosen(gdb)->hv, regs)) {
+		send_packet(gdb, "E01");
+		return;
+	}
+	put_hex(gdb->out, &regs[i], size_of(i));
+	send_packet(gdb, gdb->out);
 }
 
 static void write_register(struct gdb *gdb, const char *from)
 {
 	uint64_t regs[HV_REGS];
 	char *value;
-	unsigned long number = strtoul(from, &value, 16);
-	bool good = number < HV_REGS && *value == '=' && !hv_vcpu_regs_get(chosen(gdb)->hv, regs);
+	unsigned int i = place_of(strtoul(from, &value, 16));
+	bool good = i < PACKED && *value == '=' && !hv_vcpu_regs_get(chosen(gdb)->hv, regs);
 
 	if (good) {
-		regs[number] = 0;
-		get_hex(value + 1, &regs[number], number < GPRS ? 8 : 4);
+		regs[i] = 0;
+		get_hex(value + 1, &regs[i], size_of(i));
 		good = !hv_vcpu_regs_set(chosen(gdb)->hv, regs);
 	}
 	send_packet(gdb, good ? "OK" : "E01");
@@ -392,18 +421,93 @@ static void list_threads(struct gdb *gdb)
 	send_packet(gdb, gdb->out);
 }
 
-/* Without a description GDB takes its own idea of x86-64's registers; the first 24 are sent. */
+static void describe_thread(struct gdb *gdb, const char *number)
+{
+	unsigned long i = strtoul(number, NULL, 16) - 1;
+	char text[40];
+
+	if (i >= gdb->vm->cpus.count) {
+		send_packet(gdb, "E01");
+		return;
+	}
+	snprintf(text, sizeof(text), "CPU#%lu [%s]", i,
+		 hv_vcpu_is_halted(gdb->vm->cpus.all[i].hv) ? "halted" : "running");
+	put_hex(gdb->out, text, strlen(text));
+	send_packet(gdb, gdb->out);
+}
+
+static void add_register(struct buf *text, const char *name, unsigned int bits, const char *type)
+{
+	char one[80];
+
+	snprintf(one, sizeof(one), "<reg name=\"%s\" bitsize=\"%u\" type=\"%s\"/>", name, bits,
+		 type);
+	buf_text(text, one);
+}
+
+/*
+ * GDB wants to hear of all of the processor's old registers (its manual, appendix G.5); those of
+ * the x87 are not shown, they read as not available.
+ */
+static void describe_target(struct buf *text)
+{
+	static const char *const NAMES[PACKED] = {
+		"rax", "rbx", "rcx", "rdx", "rsi", "rdi",    "rbp", "rsp", "r8", "r9", "r10", "r11",
+		"r12", "r13", "r14", "r15", "rip", "eflags", "cs",  "ss",  "ds", "es", "fs",  "gs",
+	};
+	static const char *const X87[8] = { "fctrl", "fstat", "ftag",  "fiseg",
+					    "fioff", "foseg", "fooff", "fop" };
+	char name[] = "st0";
+	unsigned int i;
+
+	buf_text(text, "<target><architecture>i386:x86-64</architecture>"
+		       "<feature name=\"org.gnu.gdb.i386.core\">");
+	for (i = 0; i < PACKED; i++)
+		add_register(text, NAMES[i], i < GPRS ? 64 : 32, i == RIP ? "code_ptr" : "int");
+	for (i = 0; i < 8; i++, name[2]++)
+		add_register(text, name, 80, "i387_ext");
+	for (i = 0; i < 8; i++)
+		add_register(text, X87[i], 32, "int");
+	buf_text(text, "</feature><feature name=\"org.gnu.gdb.i386.segments\">");
+	add_register(text, "fs_base", 64, "int");
+	add_register(text, "gs_base", 64, "int");
+	buf_text(text, "</feature></target>");
+}
+
+/* qXfer:features:read:target.xml:OFFSET,LENGTH: a part of it, m if there is more, l if not. */
+static void send_target(struct gdb *gdb, const char *part)
+{
+	unsigned int offset = 0, length = 0;
+	struct buf text = { 0 };
+
+	describe_target(&text);
+	if (text.failed || sscanf(part, "%x,%x", &offset, &length) != 2 || offset > text.size) {
+		send_packet(gdb, "E01");
+	} else {
+		if (length > PACKET_MAX - 8)
+			length = PACKET_MAX - 8;
+		if (length > text.size - offset)
+			length = (unsigned int)(text.size - offset);
+		snprintf(gdb->out, sizeof(gdb->out), "%c%.*s",
+			 offset + length < text.size ? 'm' : 'l', (int)length,
+			 (const char *)text.data + offset);
+		send_packet(gdb, gdb->out);
+	}
+	buf_fini(&text);
+}
+
 static void query(struct gdb *gdb, const char *packet)
 {
-	static const char TARGET[] = "<target><architecture>i386:x86-64</architecture></target>";
+	static const char TARGET[] = "qXfer:features:read:target.xml:";
 
 	if (!strncmp(packet, "qSupported", 10)) {
 		snprintf(gdb->out, sizeof(gdb->out),
 			 "PacketSize=%x;qXfer:features:read+;vContSupported+", PACKET_MAX);
 		send_packet(gdb, gdb->out);
-	} else if (!strncmp(packet, "qXfer:features:read:target.xml:0", 32)) {
-		snprintf(gdb->out, sizeof(gdb->out), "l%s", TARGET);
-		send_packet(gdb, gdb->out);
+	} else if (!strncmp(packet, TARGET, strlen(TARGET))) {
+		send_target(gdb, packet + strlen(TARGET));
+	} else if (!strncmp(packet, "qThreadExtraInfo,", 17)) {
+		describe_thread(gdb, packet + 17);
 	} else if (!strcmp(packet, "qC")) {
 		snprintf(gdb->out, sizeof(gdb->out), "QC%x", gdb->cpu + 1);
 		send_packet(gdb, gdb->out);
@@ -445,6 +549,8 @@ static void serve(struct gdb *gdb, char *packet)
 		return read_registers(gdb);
 	case 'G':
 		return write_registers(gdb, packet + 1);
+	case 'p':
+		return read_register(gdb, packet + 1);
 	case 'P':
 		return write_register(gdb, packet + 1);
 	case 'm':

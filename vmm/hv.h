@@ -126,11 +126,17 @@ void hv_chips_state(struct hv *hv, struct snap *snap);
 
 /* ---- debugging ----------------------------------------------------------------------------- */
 
-#define HV_REGS 24
+#define HV_REGS 26
 
-/* In GDB's order for x86-64: rax rbx rcx rdx rsi rdi rbp rsp r8-r15 rip eflags cs ss ds es fs gs */
+/*
+ * In GDB's order for x86-64: rax rbx rcx rdx rsi rdi rbp rsp r8-r15 rip eflags cs ss ds es fs gs;
+ * then the bases of fs and gs.
+ */
 int hv_vcpu_regs_get(struct hv_vcpu *vcpu, uint64_t regs[HV_REGS]);
 int hv_vcpu_regs_set(struct hv_vcpu *vcpu, const uint64_t regs[HV_REGS]);
+
+/* It waits for an interrupt, or for another vCPU to start it. */
+bool hv_vcpu_is_halted(struct hv_vcpu *vcpu);
 
 /* A guest-virtual address through the vCPU's page tables. */
 bool hv_vcpu_translate(struct hv_vcpu *vcpu, uint64_t gva, uint64_t *gpa);

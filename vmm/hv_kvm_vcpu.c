@@ -228,12 +228,13 @@ int hv_vcpu_regs_get(struct hv_vcpu *vcpu, uint64_t regs[HV_REGS])
 				    r.r8,	   r.r9,	  r.r10,	 r.r11,
 				    r.r12,	   r.r13,	  r.r14,	 r.r15,
 				    r.rip,	   r.rflags,	  s.cs.selector, s.ss.selector,
-				    s.ds.selector, s.es.selector, s.fs.selector, s.gs.selector },
+				    s.ds.selector, s.es.selector, s.fs.selector, s.gs.selector,
+				    s.fs.base,	   s.gs.base },
 	       HV_REGS * sizeof(*regs));
 	return 0;
 }
 
-/* Selectors stay as they are: a debugger that changes one means its shadow, too. */
+/* Selectors and bases stay as they are: a debugger that changes one means its shadow, too. */
 int hv_vcpu_regs_set(struct hv_vcpu *vcpu, const uint64_t regs[HV_REGS])
 {
 	struct kvm_regs r = {
@@ -258,6 +259,14 @@ int hv_vcpu_regs_set(struct hv_vcpu *vcpu, const uint64_t regs[HV_REGS])
 	};
 
 	return ioctl(vcpu->fd, KVM_SET_REGS, &r);
+}
+
+bool hv_vcpu_is_halted(struct hv_vcpu *vcpu)
+{
+	struct kvm_mp_state state;
+
+	return ioctl(vcpu->fd, KVM_GET_MP_STATE, &state) == 0 &&
+	       state.mp_state != KVM_MP_STATE_RUNNABLE;
 }
 
 bool hv_vcpu_translate(struct hv_vcpu *vcpu, uint64_t gva, uint64_t *gpa)

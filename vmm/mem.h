@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct hv;
 
@@ -36,6 +37,9 @@ struct mem {
 	uint64_t low_end; /* the first gpa after low memory */
 	struct mem_part parts[MEM_PARTS];
 	unsigned int parts_count;
+	/* The snapshot that lies under it, page by page until written to; 0: none. */
+	dev_t file_dev;
+	ino_t file_ino;
 };
 
 /**

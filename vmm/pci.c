@@ -42,7 +42,8 @@ void pci_bar_set(struct pci_dev *dev, unsigned int bar, uint32_t size, bool io,
 {
 	dev->bars[bar] = (struct pci_bar){ .size = size, .io = io, .ops = ops, .owner = owner };
 	pci_put32(dev->config + PCI_BAR0 + 4 * bar, io ? BAR_IO : 0);
-	pci_put32(dev->writable + PCI_BAR0 + 4 * bar, ~(size - 1) & (io ? 0xffffu : ~0u));
+	/* All of a port's 32 bits, too: SeaBIOS takes those that stay 0 for a part of the size. */
+	pci_put32(dev->writable + PCI_BAR0 + 4 * bar, ~(size - 1));
 }
 
 static struct bus *bus_of(struct pci_dev *dev, const struct pci_bar *bar)
@@ -74,7 +75,7 @@ static void bar_map(struct pci_dev *dev, unsigned int index)
 	if (bar->mapped && on && bar->address == address)
 		return;
 	bar_unmap(dev, index);
-	if (!on || (bar->io && address + bar->size > 0x10000))
+	if (!on || (bar->io && address > 0x10000 - bar->size))
 		return;
 	bar->address = address;
 	bar->mapped = bus_add(bus_of(dev, bar), address, bar->size, bar->ops, bar->owner) == 0;

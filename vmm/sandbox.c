@@ -5,7 +5,7 @@
  *	no new privileges, no capabilities, no core dumps of the guest's memory
  *	Landlock: no file can be opened, made or removed, but those named below
  *	seccomp: only system calls that a running VM makes
- *	no process can be started or signalled
+ *	no process can be started, and none signalled but the helpers that were started before
  *
  * What stays allowed to be opened: with a user-mode net, /etc/resolv.conf, for the DNS that the
  * guest asks. What stays allowed to be removed: the VM's own sockets, by the directories that they
@@ -23,6 +23,7 @@
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -246,6 +247,24 @@ static int allow_bounded(scmp_filter_ctx filter)
 				SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
+/* Helpers that were started before are told to end, and waited for. */
+static int allow_helpers(scmp_filter_ctx filter, const struct vm *vm)
+{
+	unsigned int i;
+	int error = 0;
+
+	for (i = 0; i < vm->helpers_count && !error; i++) {
+		scmp_datum_t pid = (scmp_datum_t)vm->helpers[i];
+
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 2,
+					 SCMP_A0(SCMP_CMP_EQ, pid),
+					 SCMP_A1(SCMP_CMP_EQ, SIGTERM)) ||
+			seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(wait4), 1,
+					 SCMP_A0(SCMP_CMP_EQ, pid));
+	}
+	return error;
+}
+
 static int allow_sockets(scmp_filter_ctx filter, const struct walls *walls)
 {
 	if (!walls->user_net)
@@ -269,7 +288,7 @@ static int allow_files(scmp_filter_ctx filter, const struct walls *walls)
 }
 
 /* What is not allowed fails: libraries find a way round, attackers do not. */
-static int filter_calls(const struct walls *walls, struct why *why)
+static int filter_calls(const struct vm *vm, const struct walls *walls, struct why *why)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int error = -1;
@@ -277,8 +296,8 @@ static int filter_calls(const struct walls *walls, struct why *why)
 	if (filter)
 		error = allow_all(filter, ALLOWED, sizeof(ALLOWED) / sizeof(ALLOWED[0])) ||
 			allow_ioctls(filter) || allow_bounded(filter) ||
-			allow_sockets(filter, walls) || allow_files(filter, walls) ||
-			seccomp_load(filter);
+			allow_helpers(filter, vm) || allow_sockets(filter, walls) ||
+			allow_files(filter, walls) || seccomp_load(filter);
 	if (filter)
 		seccomp_release(filter);
 	return error ? why_set(why, "the system call filter cannot be set up") : 0;
@@ -290,5 +309,5 @@ int sandbox_enter(struct vm *vm, struct why *why)
 
 	if (drop_privileges(why) || lock_land(vm->config, &walls, why))
 		return -1;
-	return filter_calls(&walls, why);
+	return filter_calls(vm, &walls, why);
 }

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SERIAL_PORT 0x3f8u
 #define SERIAL_IRQ 4u
 
 #define IER_RECEIVED 0x01u

@@ -5,6 +5,7 @@
 
 #include "vmm/vm.h"
 
+#define SERIAL_PORT 0x3f8u
 #define SERIAL_FIFO 16
 
 struct serial {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Directories of this machine that the guest can mount: 9P2000.L over virtio. */
+/* Directories of this machine that the guest can mount: virtio-fs, served by virtiofsd. */
 #ifndef VMM_SHARE_H
 #define VMM_SHARE_H
 

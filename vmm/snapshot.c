@@ -147,6 +147,15 @@ static int64_t write_file(struct vm *vm, int fd, const void *state, size_t size,
 	return (int64_t)status.st_blocks * 512;
 }
 
+/* What was not written to since then is nowhere else. */
+static bool lies_under(const struct mem *mem, int fd)
+{
+	struct stat status;
+
+	return mem->file_ino && fstat(fd, &status) == 0 && status.st_dev == mem->file_dev &&
+	       status.st_ino == mem->file_ino;
+}
+
 int64_t snapshot_save(struct vm *vm, int fd, bool running, struct why *why)
 {
 	size_t room, size;
@@ -154,6 +163,8 @@ int64_t snapshot_save(struct vm *vm, int fd, bool running, struct why *why)
 	int64_t bytes = -1;
 	void *state;
 
+	if (lies_under(&vm->mem, fd))
+		return why_set(why, "the VM was restored from, and runs on that file");
 	snapshot_save_stream(vm, &snap, running);
 	room = ZSTD_compressBound(snap.at);
 	state = malloc(room);
@@ -237,7 +248,8 @@ static int load_state(struct vm *vm, int fd, const struct header *header, bool *
 }
 
 /* Lazily where the memory is this process's alone; what others share must be theirs, too. */
-static int load_memory(struct vm *vm, int fd, const struct header *header, struct why *why)
+static int load_memory(struct vm *vm, int fd, const struct header *header,
+		       const struct stat *status, struct why *why)
 {
 	struct mem *mem = &vm->mem;
 	uint64_t at = 0;
@@ -251,6 +263,8 @@ static int load_memory(struct vm *vm, int fd, const struct header *header, struc
 			 MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
 			 (off_t)header->memory_at) == MAP_FAILED)
 			return why_set(why, "its memory cannot be mapped: %s", strerror(errno));
+		mem->file_dev = status->st_dev;
+		mem->file_ino = status->st_ino;
 		return 0;
 	}
 	while (at < mem->size) {
@@ -272,7 +286,7 @@ static int restore(struct vm *vm, int fd, bool *run, struct why *why)
 	if (fstat(fd, &status) || pread(fd, &header, sizeof(header), 0) != (ssize_t)sizeof(header))
 		return why_set(why, "it is no snapshot");
 	if (check_header(&header, (uint64_t)status.st_size, why) ||
-	    load_memory(vm, fd, &header, why))
+	    load_memory(vm, fd, &header, &status, why))
 		return -1;
 	return load_state(vm, fd, &header, run, why);
 }

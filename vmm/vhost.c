@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Queues that the kernel serves: see vhost.h. One vhost descriptor serves two queues. */
 #include "vmm/vhost.h"
+#include "vmm/outer_queue.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/vhost.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #define UNITS_MAX 8
-#define NO_VECTOR 0xffff
-
-struct vhost_queue {
-	struct virtq *virtq;
-	struct loop_fd call;
-	int gsi;
-	bool by_kernel; /* call goes to the guest as a message, in the kernel */
-};
 
 struct vhost {
 	struct vm *vm;
@@ -32,7 +24,7 @@ struct vhost {
 	bool running;
 	uint64_t features;
 	unsigned int queues_count;
-	struct vhost_queue queues[2 * UNITS_MAX];
+	struct outer_queue queues[2 * UNITS_MAX];
 };
 
 static int open_unit(struct vhost *vhost, struct why *why)
@@ -72,56 +64,13 @@ struct vhost *vhost_open(const char *path, struct vm *vm, struct why *why)
 	return vhost;
 }
 
-static void call_ready(void *owner, uint32_t events)
-{
-	struct vhost_queue *queue = owner;
-	struct virtio_dev *dev = queue->virtq->dev;
-	uint64_t count;
-
-	(void)events;
-	if (read(queue->call.fd, &count, sizeof(count)) < 0)
-		return;
-	if (pci_msix_enabled(&dev->pci)) {
-		pci_msix_notify(&dev->pci, queue->virtq->vector);
-		return;
-	}
-	dev->isr |= 1;
-	pci_intx_set(&dev->pci, true);
-}
-
-/*
- * A vector that goes out is a route in the kernel; one that is masked, or a pin, is told here,
- * where what is pending can be noted.
- */
-static void route(struct vhost *vhost, struct vhost_queue *queue)
-{
-	uint64_t address = 0;
-	uint32_t data = 0;
-	bool direct = vhost->running &&
-		      pci_msix_target(&vhost->dev->pci, queue->virtq->vector, &address, &data);
-
-	if (direct)
-		hv_msi_route(vhost->vm->hv, queue->gsi, address, data);
-	if (direct == queue->by_kernel)
-		return;
-	if (direct) {
-		loop_change(&vhost->vm->loop, &queue->call, 0);
-		queue->by_kernel = !hv_irqfd(vhost->vm->hv, queue->gsi, queue->call.fd, true);
-	} else {
-		hv_irqfd(vhost->vm->hv, queue->gsi, queue->call.fd, false);
-		queue->by_kernel = false;
-	}
-	if (!queue->by_kernel)
-		loop_change(&vhost->vm->loop, &queue->call, EPOLLIN);
-}
-
 void vhost_vector_changed(struct vhost *vhost, unsigned int vector)
 {
 	unsigned int i;
 
 	for (i = 0; i < vhost->queues_count && vhost->running; i++)
 		if (vhost->queues[i].virtq->vector == vector || vhost->queues[i].by_kernel)
-			route(vhost, &vhost->queues[i]);
+			outer_queue_route(&vhost->queues[i], true);
 }
 
 int vhost_attach(struct vhost *vhost, struct virtio_dev *dev, unsigned int queues, struct why *why)
@@ -133,18 +82,9 @@ int vhost_attach(struct vhost *vhost, struct virtio_dev *dev, unsigned int queue
 		if (vhost->units_count == UNITS_MAX || open_unit(vhost, why))
 			return -1;
 	dev->features &= vhost->features | ~(VIRTIO_RING_INDIRECT | VIRTIO_RING_EVENT);
-	for (i = 0; i < queues; i++) {
-		struct vhost_queue *queue = &vhost->queues[i];
-
-		queue->virtq = &dev->queues[i];
-		queue->gsi = hv_msi_alloc(vhost->vm->hv);
-		queue->call = (struct loop_fd){ eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), call_ready,
-						queue };
-		vhost->queues_count++;
-		if (queue->gsi < 0 || queue->call.fd < 0 ||
-		    loop_add(&vhost->vm->loop, &queue->call, EPOLLIN))
-			return why_set(why, "too many interrupts for the device %s", dev->name);
-	}
+	for (i = 0; i < queues; i++)
+		if (outer_queue_init(&vhost->queues[vhost->queues_count++], &dev->queues[i], why))
+			return -1;
 	return 0;
 }
 
@@ -181,7 +121,7 @@ static int set_memory(struct vhost *vhost, int unit)
 	return ioctl(unit, VHOST_SET_MEM_TABLE, &table);
 }
 
-static int start_queue(int unit, unsigned int index, struct vhost_queue *queue)
+static int start_queue(int unit, unsigned int index, struct outer_queue *queue)
 {
 	const struct virtq *virtq = queue->virtq;
 	struct vhost_vring_state size = { index, virtq->size }, base = { index, virtq->last_avail };
@@ -209,7 +149,7 @@ static int start_unit(struct vhost *vhost, unsigned int unit)
 	if (ioctl(fd, VHOST_SET_FEATURES, &features) || set_memory(vhost, fd))
 		return -1;
 	for (i = 0; i < 2; i++) {
-		struct vhost_queue *queue = &vhost->queues[2 * unit + i];
+		struct outer_queue *queue = &vhost->queues[2 * unit + i];
 		struct vhost_vring_file back = { i, vhost->taps[unit] };
 
 		if (!queue->virtq->enabled)
@@ -229,19 +169,19 @@ int vhost_start(struct vhost *vhost)
 	if (vhost->running)
 		return 0;
 	for (i = 0; i < vhost->queues_count; i++)
-		loop_change(&vhost->vm->loop, &vhost->queues[i].virtq->kick, 0);
+		outer_queue_lend(&vhost->queues[i], true);
 	for (i = 0; i < vhost->units_count; i++)
 		if (start_unit(vhost, i))
 			return -1;
 	vhost->running = true;
 	for (i = 0; i < vhost->queues_count; i++)
-		route(vhost, &vhost->queues[i]);
+		outer_queue_route(&vhost->queues[i], true);
 	return 0;
 }
 
 static void stop_queue(struct vhost *vhost, unsigned int unit, unsigned int index)
 {
-	struct vhost_queue *queue = &vhost->queues[2 * unit + index];
+	struct outer_queue *queue = &vhost->queues[2 * unit + index];
 	struct vhost_vring_file none = { index, -1 };
 	struct vhost_vring_state base = { index, 0 };
 	struct virtq *virtq = queue->virtq;
@@ -253,7 +193,7 @@ static void stop_queue(struct vhost *vhost, unsigned int unit, unsigned int inde
 		virtq->last_used = virtq->used[1]; /* all that was taken was given back */
 		virtq->told_used = virtq->last_used;
 	}
-	loop_change(&vhost->vm->loop, &virtq->kick, EPOLLIN);
+	outer_queue_lend(queue, false);
 }
 
 void vhost_stop(struct vhost *vhost)
@@ -271,23 +211,15 @@ void vhost_stop(struct vhost *vhost)
 		stop_queue(vhost, i, 1);
 	}
 	for (i = 0; i < vhost->queues_count; i++)
-		route(vhost, &vhost->queues[i]);
+		outer_queue_route(&vhost->queues[i], false);
 }
 
 void vhost_close(struct vhost *vhost)
 {
 	unsigned int i;
 
-	for (i = 0; i < vhost->queues_count; i++) {
-		struct vhost_queue *queue = &vhost->queues[i];
-
-		if (queue->call.fd >= 0) {
-			loop_remove(&vhost->vm->loop, &queue->call);
-			close(queue->call.fd);
-		}
-		if (queue->gsi >= 0)
-			hv_msi_free(vhost->vm->hv, queue->gsi);
-	}
+	for (i = 0; i < vhost->queues_count; i++)
+		outer_queue_fini(&vhost->queues[i]);
 	while (vhost->units_count)
 		close(vhost->units[--vhost->units_count]);
 	free(vhost);

@@ -23,8 +23,8 @@ enum virtio_type {
 	VIRTIO_CONSOLE = 3,
 	VIRTIO_RNG = 4,
 	VIRTIO_BALLOON = 5,
-	VIRTIO_9P = 9,
 	VIRTIO_VSOCK = 19,
+	VIRTIO_FS = 26,
 };
 
 #define VIRTIO_QUEUES_MAX 34

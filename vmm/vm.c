@@ -326,6 +326,17 @@ static int make_cpus(struct machine *machine, struct why *why)
 	return 0;
 }
 
+/* Helper processes serve devices on the guest's memory, so it must be one that can be shared. */
+static bool has_helpers(const struct vmm_config *config)
+{
+	unsigned int i;
+
+	for (i = 0; i < config->disks_count; i++)
+		if (config->disks[i].format == VMM_DISK_QCOW2)
+			return true;
+	return config->shares_count > 0;
+}
+
 static int make_machine(struct machine *machine, struct why *why)
 {
 	struct vm *vm = &machine->vm;
@@ -333,7 +344,7 @@ static int make_machine(struct machine *machine, struct why *why)
 	vm->bivisor = hv_is_bivisor();
 	vm->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	vm->hv = hv_open(why);
-	if (!vm->hv || mem_init(&vm->mem, vm->config->memory, false, why) ||
+	if (!vm->hv || mem_init(&vm->mem, vm->config->memory, has_helpers(vm->config), why) ||
 	    mem_attach(&vm->mem, vm->hv, why) || boot_open(&machine->boot, vm, why) ||
 	    vm_make_parts(vm, why) || make_cpus(machine, why))
 		return -1;

@@ -17,6 +17,8 @@
 #include "vmm/vmm.h"
 #include "vmm/why.h"
 
+#include <sys/types.h>
+
 struct snap;
 struct pci;
 struct pm;
@@ -70,6 +72,8 @@ struct vm {
 	uint64_t started_at; /* loop_now() */
 	struct vmm_end end;
 	struct loop_fd signals;
+	pid_t helpers[VMM_DISKS_MAX + VMM_SHARES_MAX]; /* processes; constant after start */
+	unsigned int helpers_count;
 
 	/* The parts; NULL: this VM has none. */
 	struct pci *pci;

@@ -61,7 +61,10 @@ struct vmm_net {
 	unsigned int forwards_count;
 };
 
-/* A directory of this machine that the guest can mount: mount -t 9p -o trans=virtio TAG DIR. */
+/*
+ * A directory of this machine that the guest can mount: mount -t virtiofs TAG DIR. Served by
+ * virtiofsd, started as a helper.
+ */
 struct vmm_share {
 	const char *tag;
 	const char *path;

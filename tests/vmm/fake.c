@@ -191,6 +191,12 @@ int hv_vcpu_regs_set(struct hv_vcpu *vcpu, const uint64_t regs[HV_REGS])
 	return -1;
 }
 
+bool hv_vcpu_is_halted(struct hv_vcpu *vcpu)
+{
+	(void)vcpu;
+	return false;
+}
+
 bool hv_vcpu_translate(struct hv_vcpu *vcpu, uint64_t gva, uint64_t *gpa)
 {
 	(void)vcpu;

@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# For tests of bv's machine in the emulated PC, sourced after inside.sh by the script there, which
+# has the program "machine". The guests are looked after by what inside.sh has for QEMU's.
+
+# machine_start ARG...: in the background, its pid in $guest, what it says in $serial, what there is
+# to say about it in $serial.qemu. Its control socket is ctl.
+machine_start() {
+	serial=$(mktemp)
+	mkfifo "$serial.keys"
+	exec {keys}<>"$serial.keys"
+	./machine --control ctl --events "$@" <&"$keys" >>"$serial" 2>>"$serial.qemu" &
+	guest=$!
+}
+
+# machine_does COMMAND...: good if the command is; the machine that it started is shown if not, and
+# ended
+machine_does() {
+	local status=0
+	"$@" || { status=1; guest_show; }
+	guest_stop
+	return $status
+}
+
+# ask REQUEST [FILE MODE]
+ask() {
+	./ask ctl "$@"
+}
+
+# From the first word to the power button's effect: it ended as it wished itself.
+machine_went_off() {
+	wait "$guest" && grep -q '"kind":"poweroff"' "$serial.qemu"
+}
