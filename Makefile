@@ -90,6 +90,12 @@ module-%:
 	@$(MAKE) --no-print-directory -C /usr/src/linux-headers-$* \
 		M=$(CURDIR)/$(BUILD)/module-$* modules
 
+# Alone that of the kernel which the emulated PC starts, on all CPUs: a person waits for it.
+.PHONY: run-module
+run-module: packages
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) \
+		module-$(firstword $(MODULE_VERSIONS))
+
 .PHONY: install
 install: install-module install-hypervisor install-bv ## installs bivisor.ko for this kernel, the hypervisor, bv
 
@@ -321,8 +327,10 @@ guests: packages ## builds the test guests
 
 # --- running -----------------------------------------------------------------------------------
 
+RUN_NEEDS = $(if $(filter stock,$(MODULE)),packages,run-module)
+
 .PHONY: run
-run: module ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
+run: $(RUN_NEEDS) ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
 	@tests/pc/demo
 
 TESTS = tools/check-style tools/check-layers tools/check-manuals $(UNIT_TESTS) \

@@ -75,6 +75,17 @@ static inline int vectors_highest(const struct apic_vectors *vectors)
 	return -1;
 }
 
+/* Whether no other bit is set. */
+static inline bool vectors_only(const struct apic_vectors *vectors, u8 vector)
+{
+	u64 others = 0;
+
+	for (u32 i = 0; i < 4; i++)
+		others |= BV_READ_ONCE(vectors->word[i]) &
+			  ~(i == vector >> 6 ? BV_BIT(vector & 63) : 0);
+	return !others;
+}
+
 /* ---- the local APIC ---- */
 
 struct bv_lapic {
@@ -150,12 +161,17 @@ void bv_lapic_reset(struct bv_lapic *lapic, bool init);
 u32 bv_lapic_version(const struct bv_lapic *lapic);
 /* The processor priority, and with it what may be delivered, may have changed. */
 void bv_lapic_update_ppr(struct bv_lapic *lapic);
+/* The task priority, and CR8 with it; who calls updates the PPR. Owning vCPU. */
+void bv_lapic_set_tpr(struct bv_lapic *lapic, u8 tpr);
 void bv_lapic_set_spiv(struct bv_lapic *lapic, u32 value);
 void bv_lapic_eoi(struct bv_lapic *lapic);
 int bv_lapic_pending(struct bv_vcpu *vcpu);
 int bv_lapic_take(struct bv_vcpu *vcpu);
+int bv_lapic_offer(struct bv_vcpu *vcpu);
+void bv_lapic_offer_end(struct bv_vcpu *vcpu, u8 vector, bool delivered);
+enum bv_eoi bv_lapic_eoi_next(struct bv_vcpu *vcpu);
+void bv_lapic_eoi_seen(struct bv_vcpu *vcpu);
 bool bv_lapic_masked_by_tpr(struct bv_vcpu *vcpu);
-u8 bv_lapic_cr8_get(struct bv_vcpu *vcpu);
 void bv_lapic_cr8_set(struct bv_vcpu *vcpu, u8 cr8);
 /*
  * Whether the 8259's interrupt reaches this CPU, through LINT0 or because there is no local APIC.

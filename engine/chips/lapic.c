@@ -9,7 +9,9 @@
  * task priority and the highest vector in service.
  *
  * Invariants:
- * (1) IRR bits are set by anybody, cleared by the owning vCPU alone.
+ * (1) IRR bits are set by anybody, cleared by the owning vCPU alone, at the latest when the guest
+ * may
+ *     take the interrupt: a later request must not be taken for that one.
  * (2) ISR, isr_top and ppr belong to the owning vCPU; isr_top is the highest bit of ISR, and ppr is
  *     never stale.
  * (3) Whoever newly sets an IRR bit makes the vCPU look, after irr_hint is true; so a vCPU that
@@ -71,7 +73,7 @@ void bv_lapic_reset(struct bv_lapic *lapic, bool init)
 	BV_WRITE_ONCE(lapic->spiv, SPIV_VECTOR);
 	BV_WRITE_ONCE(lapic->ldr, lapic_x2apic(lapic) ? lapic_x2apic_ldr(lapic) : 0);
 	BV_WRITE_ONCE(lapic->dfr, DFR_FLAT);
-	lapic->tpr = 0;
+	bv_lapic_set_tpr(lapic, 0);
 	lapic->ppr = 0;
 	lapic->esr = 0;
 	__atomic_store_n(&lapic->errors, 0, __ATOMIC_SEQ_CST);
@@ -92,12 +94,19 @@ static int lapic_deliverable(const struct bv_lapic *lapic)
 	return (vector >> 4) > (lapic->ppr >> 4) ? vector : -1;
 }
 
+void bv_lapic_set_tpr(struct bv_lapic *lapic, u8 tpr)
+{
+	lapic->tpr = tpr;
+	lapic->vcpu->cr8 = tpr >> 4;
+}
+
 void bv_lapic_update_ppr(struct bv_lapic *lapic)
 {
 	u8 in_service = lapic->isr_top < 0 ? 0 : lapic->isr_top & 0xf0;
 
 	BV_WRITE_ONCE(lapic->ppr, (lapic->tpr & 0xf0) >= in_service ? lapic->tpr : in_service);
-	if (lapic_deliverable(lapic) >= 0)
+	/* Also if it cannot be delivered now: which exits are wanted depends on what masks it. */
+	if (BV_READ_ONCE(lapic->irr_hint))
 		bv_vcpu_request(lapic->vcpu, BV_REQ_EVENT);
 }
 
@@ -145,6 +154,21 @@ static int lapic_take_extint(struct bv_chips *chips)
 	return vector;
 }
 
+static void lapic_irr_clear(struct bv_lapic *lapic, u8 vector)
+{
+	BV_WRITE_ONCE(lapic->irr_hint, false); /* invariant (3) */
+	__atomic_fetch_and(&lapic->irr.word[vector >> 6], ~BV_BIT(vector & 63), __ATOMIC_SEQ_CST);
+	if (vectors_highest(&lapic->irr) >= 0)
+		BV_WRITE_ONCE(lapic->irr_hint, true);
+}
+
+static void lapic_serve(struct bv_lapic *lapic, u8 vector)
+{
+	vectors_set(&lapic->isr, vector);
+	lapic->isr_top = vector;
+	BV_WRITE_ONCE(lapic->ppr, vector & 0xf0);
+}
+
 int bv_lapic_take(struct bv_vcpu *vcpu)
 {
 	struct bv_lapic *lapic = vcpu_lapic(vcpu);
@@ -158,14 +182,32 @@ int bv_lapic_take(struct bv_vcpu *vcpu)
 	vector = lapic_deliverable(lapic);
 	if (vector < 0)
 		return -1;
-	BV_WRITE_ONCE(lapic->irr_hint, false); /* invariant (3) */
-	__atomic_fetch_and(&lapic->irr.word[vector >> 6], ~BV_BIT(vector & 63), __ATOMIC_SEQ_CST);
-	if (vectors_highest(&lapic->irr) >= 0)
-		BV_WRITE_ONCE(lapic->irr_hint, true);
-	vectors_set(&lapic->isr, (u8)vector);
-	lapic->isr_top = vector;
-	BV_WRITE_ONCE(lapic->ppr, vector & 0xf0);
+	lapic_irr_clear(lapic, (u8)vector);
+	lapic_serve(lapic, (u8)vector);
 	return vector;
+}
+
+int bv_lapic_offer(struct bv_vcpu *vcpu)
+{
+	struct bv_lapic *lapic = vcpu_lapic(vcpu);
+	int vector = lapic_deliverable(lapic);
+
+	if (vector < BV_FIRST_IRQ || lapic_extint_waits(vcpu, lapic->chips))
+		return -1;
+	lapic_irr_clear(lapic, (u8)vector);
+	return vector;
+}
+
+void bv_lapic_offer_end(struct bv_vcpu *vcpu, u8 vector, bool delivered)
+{
+	struct bv_lapic *lapic = vcpu_lapic(vcpu);
+
+	if (delivered) {
+		lapic_serve(lapic, vector);
+		return;
+	}
+	__atomic_fetch_or(&lapic->irr.word[vector >> 6], BV_BIT(vector & 63), __ATOMIC_SEQ_CST);
+	BV_WRITE_ONCE(lapic->irr_hint, true);
 }
 
 bool bv_lapic_masked_by_tpr(struct bv_vcpu *vcpu)
@@ -179,18 +221,13 @@ bool bv_lapic_masked_by_tpr(struct bv_vcpu *vcpu)
 	return (vector >> 4) <= (lapic->tpr >> 4) && vector >> 4 > lapic->isr_top >> 4;
 }
 
-u8 bv_lapic_cr8_get(struct bv_vcpu *vcpu)
-{
-	return vcpu_lapic(vcpu)->tpr >> 4;
-}
-
 void bv_lapic_cr8_set(struct bv_vcpu *vcpu, u8 cr8)
 {
 	struct bv_lapic *lapic = vcpu_lapic(vcpu);
 
 	if (lapic->tpr >> 4 == cr8)
 		return;
-	lapic->tpr = (u8)(cr8 << 4);
+	bv_lapic_set_tpr(lapic, (u8)(cr8 << 4));
 	bv_lapic_update_ppr(lapic);
 }
 
@@ -211,6 +248,11 @@ static void lapic_eoi_tell(struct bv_lapic *lapic, u8 vector)
 	}
 }
 
+static bool lapic_eoi_watched(const struct bv_lapic *lapic, u8 vector)
+{
+	return vectors_test(&lapic->tmr, vector) || vectors_test(&lapic->chips->eoi_watch, vector);
+}
+
 void bv_lapic_eoi(struct bv_lapic *lapic)
 {
 	int vector = lapic->isr_top;
@@ -220,9 +262,31 @@ void bv_lapic_eoi(struct bv_lapic *lapic)
 	vectors_clear(&lapic->isr, (u8)vector);
 	lapic->isr_top = vectors_highest(&lapic->isr);
 	bv_lapic_update_ppr(lapic);
-	if (bv_unlikely(vectors_test(&lapic->tmr, (u8)vector) ||
-			vectors_test(&lapic->chips->eoi_watch, (u8)vector)))
+	if (bv_unlikely(lapic_eoi_watched(lapic, (u8)vector)))
 		lapic_eoi_tell(lapic, (u8)vector);
+}
+
+enum bv_eoi bv_lapic_eoi_next(struct bv_vcpu *vcpu)
+{
+	const struct bv_lapic *lapic = vcpu_lapic(vcpu);
+	bool waits = BV_READ_ONCE(lapic->irr_hint);
+	int vector = lapic->isr_top;
+
+	if (vcpu->offered >= 0) {
+		waits |= vector >= 0;
+		vector = vcpu->offered;
+	} else if (vector < 0 && waits) {
+		vector = vectors_highest(&lapic->irr);
+		waits = vector >= 0 && !vectors_only(&lapic->irr, (u8)vector);
+	}
+	if (vector < 0)
+		return BV_EOI_NONE;
+	return waits || lapic_eoi_watched(lapic, (u8)vector) ? BV_EOI_TOLD : BV_EOI_SILENT;
+}
+
+void bv_lapic_eoi_seen(struct bv_vcpu *vcpu)
+{
+	bv_lapic_eoi(vcpu_lapic(vcpu));
 }
 
 /* ---- registers ---- */

@@ -56,7 +56,7 @@ static void lapic_write_lvt(struct bv_lapic *lapic, enum apic_lvt lvt, u32 value
 
 static void lapic_write_tpr(struct bv_lapic *lapic, u32 value)
 {
-	lapic->tpr = (u8)value;
+	bv_lapic_set_tpr(lapic, (u8)value);
 	bv_lapic_update_ppr(lapic);
 }
 

@@ -94,7 +94,7 @@ int bv_lapic_set(struct bv_vcpu *vcpu, const struct bv_lapic_state *state)
 	bv_lapic_timer_stop(lapic);
 	state_set_ids(lapic, state);
 	state_set_vectors(lapic, state);
-	lapic->tpr = (u8)state_value(state, APIC_TPR);
+	bv_lapic_set_tpr(lapic, (u8)state_value(state, APIC_TPR));
 	lapic->esr = state_value(state, APIC_ESR);
 	lapic->icr = state_value(state, APIC_ICR) | (u64)state_value(state, APIC_ICR2) << 32;
 	for (u32 i = LVT_TIMER + 1; i < LVT_COUNT; i++)

@@ -58,12 +58,16 @@ void bv_bus_del(struct bv_vm *vm, enum bv_bus_kind kind, struct bv_bus_device *d
 	bv_host_rwsem_write_done(&vm->mem_lock);
 }
 
-static bool bus_hit(const struct bv_bus_device *device, u64 addr, u32 bytes)
+/* How long an access that begins at addr may be for the device to be meant; 0: it is not. */
+static u32 bus_room(const struct bv_bus_device *device, u64 addr)
 {
+	u64 left = device->bytes - (addr - device->base);
+
 	if (!device->bytes)
-		return addr == device->base;
-	return addr - device->base < device->bytes &&
-	       bytes <= device->bytes - (addr - device->base);
+		return addr == device->base ? ~0u : 0;
+	if (addr - device->base >= device->bytes)
+		return 0;
+	return left < ~0u ? left : ~0u;
 }
 
 /*
@@ -99,25 +103,23 @@ static void bus_memo_fill(struct bv_bus_memo *memo, const struct bv_bus *bus, u6
 {
 	memo->first = bus_search(bus, addr);
 	memo->only = bus_only(bus, memo->first, addr);
+	memo->room = memo->only ? bus_room(memo->only, addr) : 0;
 	memo->addr = addr;
 	memo->generation = bus->generation;
 }
 
-static inline const struct bv_bus_memo *bus_memo(struct bv_vcpu *vcpu, enum bv_bus_kind kind,
-						 u64 addr)
+/* Whether what the memo says is of this place, and of today's table. */
+static inline bool bus_memo_good(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr)
 {
-	const struct bv_bus *bus = &vcpu->vm->bus[kind];
-	struct bv_bus_memo *memo = &vcpu->bus_memo[kind];
+	const struct bv_bus_memo *memo = &vcpu->bus_memo[kind];
 
-	if (bv_unlikely(memo->addr != addr || memo->generation != bus->generation))
-		bus_memo_fill(memo, bus, addr);
-	return memo;
+	return memo->addr == addr && memo->generation == vcpu->vm->bus[kind].generation;
 }
 
 static enum bv_access_result bus_read_one(struct bv_bus_device *device, struct bv_vcpu *vcpu,
 					  u64 addr, u32 bytes, void *data)
 {
-	if (!bus_hit(device, addr, bytes) || !device->ops->read)
+	if (bytes > bus_room(device, addr) || !device->ops->read)
 		return BV_ACCESS_NOT_MINE;
 	return device->ops->read(device, vcpu, addr, bytes, data);
 }
@@ -125,20 +127,20 @@ static enum bv_access_result bus_read_one(struct bv_bus_device *device, struct b
 static enum bv_access_result bus_write_one(struct bv_bus_device *device, struct bv_vcpu *vcpu,
 					   u64 addr, u32 bytes, const void *data)
 {
-	if (!bus_hit(device, addr, bytes) || !device->ops->write)
+	if (bytes > bus_room(device, addr) || !device->ops->write)
 		return BV_ACCESS_NOT_MINE;
 	return device->ops->write(device, vcpu, addr, bytes, data);
 }
 
-enum bv_access_result bv_bus_read(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes,
-				  void *data)
+static __attribute__((__noinline__)) enum bv_access_result
+bus_read_any(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes, void *data)
 {
 	const struct bv_bus *bus = &vcpu->vm->bus[kind];
-	const struct bv_bus_memo *memo = bus_memo(vcpu, kind, addr);
+	struct bv_bus_memo *memo = &vcpu->bus_memo[kind];
 	enum bv_access_result result = BV_ACCESS_NOT_MINE;
 
-	if (bv_likely(memo->only != NULL))
-		return bus_read_one(memo->only, vcpu, addr, bytes, data);
+	if (!bus_memo_good(vcpu, kind, addr))
+		bus_memo_fill(memo, bus, addr);
 	for (u32 i = memo->first; i < bus->count && bus->device[i]->base <= addr; i++) {
 		result = bus_read_one(bus->device[i], vcpu, addr, bytes, data);
 		if (result != BV_ACCESS_NOT_MINE)
@@ -147,19 +149,42 @@ enum bv_access_result bv_bus_read(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u
 	return result;
 }
 
-enum bv_access_result bv_bus_write(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes,
-				   const void *data)
+static __attribute__((__noinline__)) enum bv_access_result
+bus_write_any(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes, const void *data)
 {
 	const struct bv_bus *bus = &vcpu->vm->bus[kind];
-	const struct bv_bus_memo *memo = bus_memo(vcpu, kind, addr);
+	struct bv_bus_memo *memo = &vcpu->bus_memo[kind];
 	enum bv_access_result result = BV_ACCESS_NOT_MINE;
 
-	if (bv_likely(memo->only != NULL))
-		return bus_write_one(memo->only, vcpu, addr, bytes, data);
+	if (!bus_memo_good(vcpu, kind, addr))
+		bus_memo_fill(memo, bus, addr);
 	for (u32 i = memo->first; i < bus->count && bus->device[i]->base <= addr; i++) {
 		result = bus_write_one(bus->device[i], vcpu, addr, bytes, data);
 		if (result != BV_ACCESS_NOT_MINE)
 			break;
 	}
 	return result;
+}
+
+/* A guest that polls a port, and most do, gets its answer without a search. */
+enum bv_access_result bv_bus_read(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes,
+				  void *data)
+{
+	const struct bv_bus_memo *memo = &vcpu->bus_memo[kind];
+
+	if (bv_likely(bus_memo_good(vcpu, kind, addr) && bytes <= memo->room &&
+		      memo->only->ops->read))
+		return memo->only->ops->read(memo->only, vcpu, addr, bytes, data);
+	return bus_read_any(vcpu, kind, addr, bytes, data);
+}
+
+enum bv_access_result bv_bus_write(struct bv_vcpu *vcpu, enum bv_bus_kind kind, u64 addr, u32 bytes,
+				   const void *data)
+{
+	const struct bv_bus_memo *memo = &vcpu->bus_memo[kind];
+
+	if (bv_likely(bus_memo_good(vcpu, kind, addr) && bytes <= memo->room &&
+		      memo->only->ops->write))
+		return memo->only->ops->write(memo->only, vcpu, addr, bytes, data);
+	return bus_write_any(vcpu, kind, addr, bytes, data);
 }

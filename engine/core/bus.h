@@ -49,6 +49,7 @@ struct bv_bus_memo {
 	u32 generation;
 	u32 first; /* where in the table to begin */
 	struct bv_bus_device *only; /* nobody else can be meant; NULL: several can, or none */
+	u32 room; /* how many bytes from addr on are its own */
 };
 
 /*

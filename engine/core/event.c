@@ -20,6 +20,10 @@
  * that looked for work before would sleep. Where a window opens in a shadow, the guest is stepped
  * over the instruction.
  *
+ * An interrupt that the guest cannot take yet is offered to the hardware, where it can deliver one
+ * by itself. The offer holds for one entry: after the exit it has been taken, or is looked at anew.
+ * Else, and where something else is to be done first, the window opens with an exit.
+ *
  * A software interrupt (INT n) whose delivery was cut off is raised again by its instruction, which
  * is in a shadow until then. It is injected only where that shadow is forgotten, since it cannot be
  * stepped over: the flags that it saves would have our TF.
@@ -343,6 +347,31 @@ static void step_begin(struct bv_vcpu *vcpu)
 		vcpu->gprs.rflags |= vcpu->debug.block_irq ? BV_RFLAGS_RF : 0;
 }
 
+/*
+ * Whether an interrupt may be left to the hardware. The shadow at RIP may be forgotten, and steps
+ * would be seen in the flags that the delivery saves.
+ */
+static bool irq_may_be_offered(struct bv_vcpu *vcpu)
+{
+	const struct bv_vm *vm = vcpu->vm;
+
+	return bv_vendor->offer && vm->intc && vcpu->front_irq < 0 &&
+	       !vcpu->run->irq_window_wanted && !(vm->pv && vm->pv->irq) &&
+	       !vcpu->events.nmi.pending && !vcpu->debug.single_step && !vcpu->debug.block_irq &&
+	       !vcpu->shadow_step && !bv_vendor->shadow_get(vcpu);
+}
+
+static bool irq_offer(struct bv_vcpu *vcpu)
+{
+	if (!irq_may_be_offered(vcpu))
+		return false;
+	vcpu->offered = vcpu->vm->intc->offer(vcpu);
+	if (vcpu->offered < 0)
+		return false;
+	bv_vendor->offer(vcpu, vcpu->offered);
+	return true;
+}
+
 /* Which exits the state of things asks for. */
 static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 {
@@ -351,7 +380,8 @@ static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 	bool irq_waits = irq_pending(vcpu) >= 0 ||
 			 (vcpu->run->irq_window_wanted && bv_event_front_irq_taken(vcpu));
 
-	wishes.irq_window = irq_waits && !vcpu->debug.block_irq && !vcpu->shadow_step;
+	wishes.irq_window = irq_waits && !vcpu->debug.block_irq && !vcpu->shadow_step &&
+			    (injected || !irq_offer(vcpu));
 	wishes.nmi_window = bv_vendor->nmi_windows ? events->nmi.pending != 0 :
 						     events->nmi.masked && !vcpu->nmi_iret;
 	wishes.cr8_writes = vcpu->vm->intc ? vcpu->vm->intc->masked_by_tpr(vcpu) : true;
@@ -453,11 +483,29 @@ static bool step_came(struct bv_vcpu *vcpu)
 	return vcpu->state.dr6 & BV_DR6_BS;
 }
 
+/* One whose delivery was cut off has been taken, too: it is injected again. */
+static void offer_end(struct bv_vcpu *vcpu)
+{
+	const struct bv_exit *exit = &vcpu->exit;
+	u8 vector = vcpu->offered;
+	bool taken = exit->offer_taken ||
+		     (exit->vectoring.kind == BV_VECTORING_IRQ && exit->vectoring.vector == vector);
+
+	vcpu->offered = -1;
+	vcpu->vm->intc->offer_end(vcpu, vector, taken);
+	if (taken)
+		vcpu->counter[BV_COUNT_IRQS_INJECTED]++;
+	else
+		bv_vcpu_request(vcpu, BV_REQ_EVENT);
+}
+
 void bv_event_exited(struct bv_vcpu *vcpu)
 {
 	const struct bv_events *events = &vcpu->events;
 
 	injected_forget(vcpu);
+	if (bv_unlikely(vcpu->offered >= 0))
+		offer_end(vcpu);
 	nmi_iret_passed(vcpu);
 	if (bv_unlikely(vcpu->exit.vectoring.kind))
 		vectoring_keep(vcpu);

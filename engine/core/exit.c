@@ -135,7 +135,8 @@ void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length)
 {
 	vcpu->gprs.rip = bv_exit_rip_after(vcpu, length);
 	vcpu->gprs.rflags &= ~BV_RFLAGS_RF;
-	bv_vendor->shadow_set(vcpu, 0);
+	if (bv_unlikely(vcpu->exit.shadow))
+		bv_vendor->shadow_set(vcpu, 0);
 	/* A single step over an instruction that we carried out ends here. */
 	if (bv_unlikely(vcpu->gprs.rflags & BV_RFLAGS_TF) || vcpu->debug.single_step)
 		bv_exit_stepped(vcpu);

@@ -27,6 +27,10 @@ enum bv_vectoring {
 
 struct bv_exit {
 	enum bv_exit_kind kind;
+	/* The interrupt offered to the hardware over this entry was delivered, or began to be. */
+	bool offer_taken;
+	/* An interrupt shadow may be on: what is carried out for the guest ends it. */
+	bool shadow;
 	/* Length of the instruction that exited, if the hardware told; 0: find it out. */
 	u8 length;
 	/* The instruction's bytes, if the hardware told (count 0: fetch them). */

@@ -18,6 +18,12 @@ enum bv_access_result {
 	BV_ACCESS_FAULT, /* MSRs: #GP */
 };
 
+enum bv_eoi {
+	BV_EOI_NONE, /* nothing is in service, nothing waits */
+	BV_EOI_SILENT, /* it concerns this CPU alone, and nothing waits for it */
+	BV_EOI_TOLD, /* it must be noticed when it comes */
+};
+
 struct bv_intc_ops {
 	/* Makes and frees the vCPU's controller (vcpu->intc). May sleep; 0 or -BV_ENOMEM. */
 	int (*vcpu_init)(struct bv_vcpu *vcpu);
@@ -39,6 +45,17 @@ struct bv_intc_ops {
 	 */
 	int (*take)(struct bv_vcpu *vcpu);
 	/*
+	 * Takes out, for vcpu->offered, what `pending` says, if the hardware may deliver it by
+	 * itself: no INTA is needed, and the vector cannot be an exception's. -1: it may not. What
+	 * is requested from now on is another interrupt, also by the same vector. Then, whether it
+	 * was delivered. Owning vCPU.
+	 */
+	int (*offer)(struct bv_vcpu *vcpu);
+	void (*offer_end)(struct bv_vcpu *vcpu, u8 vector, bool delivered);
+	/* Whether the next end of an interrupt needs anybody's notice; and such an end. */
+	enum bv_eoi (*eoi_next)(struct bv_vcpu *vcpu);
+	void (*eoi)(struct bv_vcpu *vcpu);
+	/*
 	 * Whether something waits that only a lower task priority would let through: then CR8
 	 * writes must be seen.
 	 */
@@ -49,8 +66,7 @@ struct bv_intc_ops {
 	 * to be taken. any.
 	 */
 	bool (*takes_extint)(struct bv_vcpu *vcpu);
-	/* CR8: bits 7:4 of the task priority. */
-	u8 (*cr8_get)(struct bv_vcpu *vcpu);
+	/* CR8: bits 7:4 of the task priority, which the controller keeps in vcpu->cr8. */
 	void (*cr8_set)(struct bv_vcpu *vcpu, u8 cr8);
 
 	/*

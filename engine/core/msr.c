@@ -132,7 +132,8 @@ static u64 tsc_get(struct bv_vcpu *vcpu)
 /*
  * User space restores the TSCs of a VM's vCPUs one after the other, with values that it read at one
  * moment. Those that are written within a second, and that a second of counting explains, get one
- * offset, so that they stay equal.
+ * offset, so that they stay equal. So do those that are made 0, as at the birth of a vCPU, whenever
+ * that is: a busy machine takes seconds to make all of them.
  */
 static u64 tsc_offset_for(struct bv_vcpu *vcpu, u64 value)
 {
@@ -142,13 +143,16 @@ static u64 tsc_offset_for(struct bv_vcpu *vcpu, u64 value)
 	u64 expected = vm->tsc_last_value +
 		       (ns - vm->tsc_last_write_ns) / 1000 * (bv_host_tsc_khz() / 1000);
 	u64 offset = value - bv_host_tsc();
+	bool others = bv_host_tsc_stable() && vm->tsc_last_write_ns;
 
-	if (bv_host_tsc_stable() && vm->tsc_last_write_ns &&
-	    ns - vm->tsc_last_write_ns < 1000000000ull && value - expected + second < 2 * second)
+	if (others && (!value || (ns - vm->tsc_last_write_ns < 1000000000ull &&
+				  value - expected + second < 2 * second)))
 		offset = vm->tsc_last_offset;
-	vm->tsc_last_write_ns = ns;
-	vm->tsc_last_value = value;
-	vm->tsc_last_offset = offset;
+	if (value || !others) {
+		vm->tsc_last_write_ns = ns;
+		vm->tsc_last_value = value;
+		vm->tsc_last_offset = offset;
+	}
 	bv_host_spin_unlock_irq(&vm->tsc_lock, flags);
 	return offset;
 }

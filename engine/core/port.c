@@ -61,11 +61,11 @@ static void port_skip(struct bv_vcpu *vcpu, unsigned int length, u8 hits)
 static enum bv_exit_next port_in(struct bv_vcpu *vcpu, u8 hits)
 {
 	const struct bv_exit *exit = &vcpu->exit;
-	u32 value = 0;
 
-	if (bv_bus_read(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) ==
+	vcpu->port_data = 0;
+	if (bv_bus_read(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &vcpu->port_data) ==
 	    BV_ACCESS_DONE) {
-		port_set_rax(vcpu, exit->port.bytes, value);
+		port_set_rax(vcpu, exit->port.bytes, vcpu->port_data);
 		port_skip(vcpu, exit->length, hits);
 		return BV_NEXT_GUEST;
 	}
@@ -81,17 +81,17 @@ static enum bv_exit_next port_in(struct bv_vcpu *vcpu, u8 hits)
 static enum bv_exit_next port_out(struct bv_vcpu *vcpu, u8 hits)
 {
 	const struct bv_exit *exit = &vcpu->exit;
-	u32 value = vcpu->gprs.gpr[BV_RAX];
 
+	vcpu->port_data = vcpu->gprs.gpr[BV_RAX];
 	/*
 	 * An OUT is over when it leaves: what user space does with it (a reset) must find RIP
 	 * behind it.
 	 */
 	port_skip(vcpu, exit->length, hits);
-	if (bv_bus_write(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &value) ==
+	if (bv_bus_write(vcpu, BV_BUS_PORT, exit->port.port, exit->port.bytes, &vcpu->port_data) ==
 	    BV_ACCESS_DONE)
 		return BV_NEXT_GUEST;
-	__builtin_memcpy(vcpu->io_page, &value, exit->port.bytes);
+	__builtin_memcpy(vcpu->io_page, &vcpu->port_data, sizeof(vcpu->port_data));
 	port_to_front(vcpu, true);
 	return BV_NEXT_FRONT;
 }

@@ -126,15 +126,24 @@ static enum bv_exit_next run_wait(struct bv_vcpu *vcpu)
 
 /* ---- one entry ---- */
 
-/* CR8 is the task priority: the hardware has it while the guest runs, the local APIC else. */
+/* CR8 is the task priority, which the local APIC is to hear of when the guest has changed it. */
 static void run_enter_with_cr8(struct bv_vcpu *vcpu)
 {
-	u8 before = bv_vcpu_cr8(vcpu);
+	u8 before = vcpu->cr8;
 
-	vcpu->cr8 = before;
 	bv_vendor->enter(vcpu);
 	if (bv_unlikely(vcpu->cr8 != before))
 		bv_vcpu_set_cr8(vcpu, vcpu->cr8);
+}
+
+/*
+ * What has arrived since bv_eoi_prepare may need the guest's next EOI: then the guest comes back
+ * before it has executed anything.
+ */
+static void run_check_eoi(struct bv_vcpu *vcpu)
+{
+	if (vcpu->eoi_offered && vcpu->vm->intc->eoi_next(vcpu) == BV_EOI_TOLD)
+		bv_host_vcpu_interrupt(vcpu);
 }
 
 /* Interrupts are off. False: not entered, something has to be done first. */
@@ -150,8 +159,10 @@ static bool run_enter(struct bv_vcpu *vcpu)
 			vcpu->counter[BV_COUNT_TLB_FLUSHES]++;
 			bv_vendor->tlb_flush(vcpu);
 		}
-		if (bv_vcpu_take_request(vcpu, BV_REQ_EVENT))
+		if (bv_vcpu_take_request(vcpu, BV_REQ_EVENT)) {
 			bv_event_prepare(vcpu);
+			run_check_eoi(vcpu);
+		}
 	}
 	if (vcpu->dirty) {
 		bv_vendor->push(vcpu, vcpu->dirty);
@@ -186,6 +197,9 @@ static enum bv_exit_next run_once(struct bv_vcpu *vcpu)
 		return run_return(vcpu, BV_RUN_DIRTY_RING_FULL);
 	if (bv_unlikely(vcpu->dirty & BV_ST_CR) && bv_vendor->prepare)
 		bv_vendor->prepare(vcpu);
+	if (bv_unlikely(vcpu->eoi_page) &&
+	    __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & 1u << BV_REQ_EVENT)
+		bv_eoi_prepare(vcpu);
 	if (bv_host_guest_enter(vcpu))
 		return run_return(vcpu, BV_RUN_INTERRUPTED);
 	entered = run_enter(vcpu);
@@ -194,6 +208,8 @@ static enum bv_exit_next run_once(struct bv_vcpu *vcpu)
 		return BV_NEXT_GUEST;
 	vcpu->counter[BV_COUNT_ENTRIES]++;
 	bv_event_exited(vcpu);
+	if (bv_unlikely(vcpu->eoi_offered))
+		bv_eoi_look(vcpu);
 	return bv_exit_handle(vcpu);
 }
 
@@ -214,6 +230,8 @@ void bv_vcpu_run(struct bv_vcpu *vcpu, struct bv_run *run)
 		next = run_return(vcpu, BV_RUN_INTERRUPTED);
 	while (next == BV_NEXT_GUEST)
 		next = run_once(vcpu);
+	if (bv_unlikely(vcpu->eoi_offered))
+		bv_eoi_withdraw(vcpu);
 	vcpu->counter[BV_COUNT_TO_FRONT]++;
 	bv_host_run_end(vcpu);
 }

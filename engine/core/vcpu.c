@@ -59,6 +59,7 @@ void bv_vcpu_reset(struct bv_vcpu *vcpu, bool init)
 	vcpu->nmi_iret = false;
 	vcpu->shadow_step = false;
 	vcpu->front_irq = -1;
+	vcpu->offered = -1;
 	vcpu->wait.kind = BV_WAIT_NOTHING;
 	bv_ioreplay_reset(&vcpu->replay);
 	bv_vendor->uninject(vcpu);
@@ -342,6 +343,8 @@ int bv_vcpu_events_set(struct bv_vcpu *vcpu, const struct bv_events *events)
 	__atomic_store_n(&vcpu->nmi_queued, 0, __ATOMIC_RELAXED);
 	vcpu->nmi_iret = false;
 	bv_vendor->shadow_set(vcpu, events->interrupt.shadow);
+	/* An instruction that waits for user space may still have to end it. */
+	vcpu->exit.shadow = true;
 	if (events->triple_fault)
 		bv_vcpu_request(vcpu, BV_REQ_TRIPLE_FAULT);
 	bv_vcpu_request(vcpu, BV_REQ_SOFT_IRQ);
@@ -396,7 +399,7 @@ void bv_vcpu_pkru_set(struct bv_vcpu *vcpu, u32 pkru)
 
 u64 bv_vcpu_cr8(struct bv_vcpu *vcpu)
 {
-	return vcpu->vm->intc ? vcpu->vm->intc->cr8_get(vcpu) : vcpu->front_cr8;
+	return vcpu->cr8;
 }
 
 void bv_vcpu_set_cr8(struct bv_vcpu *vcpu, u64 cr8)
@@ -404,7 +407,7 @@ void bv_vcpu_set_cr8(struct bv_vcpu *vcpu, u64 cr8)
 	if (vcpu->vm->intc)
 		vcpu->vm->intc->cr8_set(vcpu, cr8 & 15);
 	else
-		vcpu->front_cr8 = cr8 & 15;
+		vcpu->cr8 = cr8 & 15;
 	bv_vcpu_request(vcpu, BV_REQ_EVENT);
 }
 

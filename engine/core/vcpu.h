@@ -120,6 +120,7 @@ struct bv_vcpu {
 	struct bv_cpu_state state;
 	u32 valid, dirty; /* BV_ST_* groups: in `state`, and changed there */
 	struct bv_exit exit;
+	u32 port_data; /* of IN or OUT, on its way */
 	u32 cpu; /* where it last ran */
 	bool loaded;
 	enum bv_mp_state mp_state;
@@ -134,8 +135,7 @@ struct bv_vcpu {
 	struct bv_msr_store *msrs;
 	struct bv_guest_debug debug;
 	u64 debug_guest_dr7; /* the guest's own, while the debugger has the register */
-	u8 cr8; /* what the hardware is given, and gives back, over an entry */
-	u64 front_cr8; /* CR8, where the front has the interrupt controllers */
+	u8 cr8; /* kept by the local APIC, if the VM has them */
 	struct bv_ioreplay replay;
 	struct {
 		enum bv_io_wait kind;
@@ -148,6 +148,9 @@ struct bv_vcpu {
 	struct bv_run *run; /* while in bv_vcpu_run */
 	struct bv_wishes wishes; /* what the vendor was told */
 	int front_irq; /* a vector from bv_vcpu_interrupt, -1 none */
+	int offered; /* a vector that the hardware may deliver in this entry, -1 none */
+	bool eoi_page; /* the guest has a word for ends of interrupts (eoi.c), */
+	bool eoi_offered; /* and its bit is set */
 	bool nmi_iret; /* the NMI handler's IRET is at iret_rip, about to be executed */
 	u64 iret_rip;
 	bool stepping; /* TF is ours for the next instruction */
@@ -305,6 +308,14 @@ void bv_event_soft_prepare(struct bv_vcpu *vcpu);
 void bv_event_shadow_step(struct bv_vcpu *vcpu);
 /* #DB came: true if it was for us alone. */
 bool bv_event_step_done(struct bv_vcpu *vcpu);
+
+/* eoi.c: ends of interrupts that the guest writes into its memory. May sleep. */
+/* Before an entry: whether the guest may end its interrupt so. */
+void bv_eoi_prepare(struct bv_vcpu *vcpu);
+/* After an exit, where it was allowed to: whether it has. */
+void bv_eoi_look(struct bv_vcpu *vcpu);
+/* It may not any more. */
+void bv_eoi_withdraw(struct bv_vcpu *vcpu);
 
 /* exit.c */
 enum bv_exit_next bv_exit_handle(struct bv_vcpu *vcpu);

@@ -79,6 +79,13 @@ struct bv_vendor {
 	void (*uninject)(struct bv_vcpu *vcpu);
 	void (*wish)(struct bv_vcpu *vcpu, const struct bv_wishes *wishes);
 
+	/*
+	 * The hardware delivers this interrupt by itself as soon as the guest can take it, over the
+	 * coming entry alone; vcpu->exit.offer_taken then says whether it did. Not together with
+	 * inject or an irq_window. NULL: it cannot.
+	 */
+	void (*offer)(struct bv_vcpu *vcpu, u8 vector);
+
 	/* Interrupts held off for one instruction, after STI or MOV SS. */
 	u8 (*shadow_get)(struct bv_vcpu *vcpu); /* 0 none, 1 MOV SS, 2 STI, where told apart */
 	void (*shadow_set)(struct bv_vcpu *vcpu, u8 shadow);

@@ -135,6 +135,7 @@ static struct bv_vcpu *vcpu_alloc(struct bv_vm *vm, unsigned int index)
 	vcpu->vm = vm;
 	vcpu->index = index;
 	vcpu->front_irq = -1;
+	vcpu->offered = -1;
 	vcpu->cpu = ~0u;
 	vcpu->emul.gpr = vcpu->gprs.gpr;
 	vcpu->emul.owner = vcpu;

@@ -185,6 +185,7 @@ const struct bv_cpuid_feature bv_cpuid_features[] = {
 	{ 0x40000001, 0, EAX, 1, ALWAYS, 0, "kvm-nopiodelay" },
 	{ 0x40000001, 0, EAX, 3, ALWAYS, 0, "kvmclock" },
 	{ 0x40000001, 0, EAX, 5, ALWAYS, 0, "kvm-steal-time" },
+	{ 0x40000001, 0, EAX, 6, ALWAYS, 0, "kvm-pv-eoi" },
 	{ 0x40000001, 0, EAX, 11, ALWAYS, 0, "kvm-pv-ipi" },
 	{ 0x40000001, 0, EAX, 24, ALWAYS, 0, "kvmclock-stable-bit" },
 

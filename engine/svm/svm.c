@@ -219,6 +219,7 @@ const struct bv_vendor bv_svm_vendor = {
 	.inject = svm_inject,
 	.uninject = svm_uninject,
 	.wish = svm_wish,
+	.offer = svm_offer,
 	.shadow_get = svm_shadow_get,
 	.shadow_set = svm_shadow_set,
 	.tlb_flush = svm_tlb_flush,

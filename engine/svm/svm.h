@@ -25,7 +25,8 @@ struct svm_vcpu {
 	/* owning vCPU */
 	u32 asid_cpu;
 	u64 asid_generation; /* of asid_cpu; 0: needs a new ASID */
-	bool tlb_flush;
+	bool asid_new, tlb_flush; /* before the next entry */
+	bool offered; /* a virtual interrupt, over this entry */
 	struct bv_wishes wishes;
 };
 
@@ -77,6 +78,9 @@ void svm_push(struct bv_vcpu *vcpu, u32 groups);
 void svm_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error,
 		u32 error);
 void svm_uninject(struct bv_vcpu *vcpu);
+void svm_offer(struct bv_vcpu *vcpu, u8 vector);
+/* Whether the offer was taken; it is over. */
+bool svm_offer_end(struct bv_vcpu *vcpu);
 void svm_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes);
 u8 svm_shadow_get(struct bv_vcpu *vcpu);
 void svm_shadow_set(struct bv_vcpu *vcpu, u8 shadow);

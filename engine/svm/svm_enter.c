@@ -16,8 +16,8 @@
  * mitigations ask for.
  */
 #define SVM_SWITCH(name, enter, leave)                                                         \
-	static __attribute__((__noinline__)) void name(struct bv_gprs *gprs, u64 guest_pa,     \
-						       u64 host_pa)                            \
+	static inline __attribute__((__always_inline__)) void name(struct bv_gprs *gprs,       \
+								   u64 guest_pa, u64 host_pa)  \
 	{                                                                                      \
 		__asm__ volatile(                                                              \
 			"push %%rbp\n\t"                                                       \
@@ -87,21 +87,14 @@
 SVM_SWITCH(switch_plain, "", "")
 SVM_SWITCH(switch_mitigated, BV_MITIGATE_ENTER_ASM, BV_MITIGATE_EXIT_ASM)
 
-static void svm_vmrun(struct bv_gprs *gprs, u64 guest_pa, u64 host_pa)
-{
-	if (bv_unlikely(bv_mitigate & BV_MITIGATE_SWITCH))
-		switch_mitigated(gprs, guest_pa, host_pa);
-	else
-		switch_plain(gprs, guest_pa, host_pa);
-}
-
 BV_STATIC_ASSERT(offsetof(struct bv_gprs, gpr) == 0);
 
 /*
  * A new ASID of this CPU has no translations; when they run out, all are flushed and counting
- * begins again.
+ * begins again. Others can take ASIDs only while this vCPU is not loaded: whether its own is still
+ * good is looked at when it is.
  */
-static void svm_asid_new(struct svm_vcpu *own, struct svm_cpu *cpu, u32 number)
+static void svm_asid_take(struct svm_vcpu *own, struct svm_cpu *cpu, u32 number)
 {
 	struct svm_vmcb *vmcb = own->vmcb;
 
@@ -118,14 +111,11 @@ static void svm_asid_new(struct svm_vcpu *own, struct svm_cpu *cpu, u32 number)
 
 static void svm_asid_prepare(struct bv_vcpu *vcpu, struct svm_vcpu *own, struct svm_cpu *cpu)
 {
-	own->vmcb->tlb_control = SVM_TLB_NOTHING;
-	if (own->asid_generation != cpu->asid_generation || own->asid_cpu != vcpu->cpu)
-		svm_asid_new(own, cpu, vcpu->cpu);
-	else if (own->tlb_flush && svm.features & SVM_FEATURE_FLUSH_ASID)
+	if (own->asid_new || !(svm.features & SVM_FEATURE_FLUSH_ASID))
+		svm_asid_take(own, cpu, vcpu->cpu);
+	else
 		own->vmcb->tlb_control = SVM_TLB_ASID;
-	else if (own->tlb_flush)
-		svm_asid_new(own, cpu, vcpu->cpu);
-	own->tlb_flush = false;
+	own->asid_new = own->tlb_flush = false;
 }
 
 /*
@@ -175,22 +165,32 @@ static void svm_debug_store(struct bv_vcpu *vcpu)
 }
 
 /* The parts that few guests have: done around the world switch only where needed. */
-static void svm_vmrun_with_extras(struct bv_vcpu *vcpu, struct svm_vmcb *vmcb, u64 host_pa)
+static bool svm_has_extras(const struct bv_vcpu *vcpu)
 {
-	bool debug = vcpu->dr_live || vcpu->debug.hard_breakpoints;
+	return svm.has_pku || vcpu->dr_live || vcpu->debug.hard_breakpoints;
+}
+
+/* Returns the host's PKRU. */
+static __attribute__((__noinline__)) u32 svm_extras_enter(struct bv_vcpu *vcpu,
+							  struct svm_vmcb *vmcb)
+{
 	u32 host_pkru = svm.has_pku ? native_rdpkru() : 0;
 
-	if (debug)
+	if (vcpu->dr_live || vcpu->debug.hard_breakpoints)
 		svm_debug_load(vcpu, vmcb);
 	if (svm.has_pku && host_pkru != vcpu->pkru)
 		native_wrpkru(vcpu->pkru);
-	svm_vmrun(&vcpu->gprs, svm_of(vcpu)->vmcb_pa, host_pa);
+	return host_pkru;
+}
+
+static __attribute__((__noinline__)) void svm_extras_leave(struct bv_vcpu *vcpu, u32 host_pkru)
+{
 	if (svm.has_pku) {
 		vcpu->pkru = native_rdpkru();
 		if (vcpu->pkru != host_pkru)
 			native_wrpkru(host_pkru);
 	}
-	if (debug)
+	if (vcpu->dr_live || vcpu->debug.hard_breakpoints)
 		svm_debug_store(vcpu);
 }
 
@@ -211,19 +211,26 @@ void svm_enter(struct bv_vcpu *vcpu)
 	struct svm_vmcb *vmcb = own->vmcb;
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
 	u64 host_pa = cpu->host_pa, rip = vcpu->gprs.rip;
-	bool shadow = vmcb->int_state & 1;
+	bool shadow = vmcb->int_state & 1, extras = svm_has_extras(vcpu);
+	u32 host_pkru = 0;
 
-	svm_asid_prepare(vcpu, own, cpu);
+	vmcb->tlb_control = SVM_TLB_NOTHING;
+	if (bv_unlikely(own->asid_new || own->tlb_flush))
+		svm_asid_prepare(vcpu, own, cpu);
 	vmcb->rax = vcpu->gprs.gpr[BV_RAX];
 	vmcb->rsp = vcpu->gprs.gpr[BV_RSP];
 	vmcb->rip = rip;
 	vmcb->rflags = vcpu->gprs.rflags;
 	vmcb->int_ctl = (vmcb->int_ctl & ~SVM_V_TPR) | vcpu->cr8;
 	svm_xcr0_enter(vcpu);
-	if (svm.has_pku || vcpu->dr_live || vcpu->debug.hard_breakpoints)
-		svm_vmrun_with_extras(vcpu, vmcb, host_pa);
+	if (bv_unlikely(extras))
+		host_pkru = svm_extras_enter(vcpu, vmcb);
+	if (bv_unlikely(bv_mitigate & BV_MITIGATE_SWITCH))
+		switch_mitigated(&vcpu->gprs, own->vmcb_pa, host_pa);
 	else
-		svm_vmrun(&vcpu->gprs, own->vmcb_pa, host_pa);
+		switch_plain(&vcpu->gprs, own->vmcb_pa, host_pa);
+	if (bv_unlikely(extras))
+		svm_extras_leave(vcpu, host_pkru);
 	svm_xcr0_leave(vcpu);
 	if (bv_unlikely(shadow))
 		svm_shadow_keep(vmcb, rip);
@@ -234,20 +241,25 @@ void svm_enter(struct bv_vcpu *vcpu)
 	vcpu->cr8 = vmcb->int_ctl & SVM_V_TPR;
 	vmcb->clean = svm.features & SVM_FEATURE_CLEAN ? 0x3ff & ~SVM_CLEAN_TPR : 0;
 	vmcb->event_inj = 0;
+	if (bv_unlikely(own->offered))
+		vcpu->exit.offer_taken = svm_offer_end(vcpu);
 	svm_exit_decode(vcpu);
 }
 
 void svm_load(struct bv_vcpu *vcpu)
 {
 	struct svm_cpu *cpu = &svm.cpu[vcpu->cpu];
+	struct svm_vcpu *own = svm_of(vcpu);
 
+	if (own->asid_generation != cpu->asid_generation || own->asid_cpu != vcpu->cpu)
+		own->asid_new = true;
 	if (cpu->last_vm != vcpu->vm->serial) {
 		cpu->last_vm = vcpu->vm->serial;
 		bv_mitigate_other_vm();
 	}
 	__asm__ volatile("vmsave %%rax" : : "a"(cpu->host_pa) : "memory");
 	/* Another vCPU, or this one elsewhere, may have used the CPU's cache of VMCBs since. */
-	svm_of(vcpu)->vmcb->clean = 0;
+	own->vmcb->clean = 0;
 	if (svm.has_rdtscp) {
 		vcpu->host_tsc_aux = native_rdmsr(MSR_TSC_AUX);
 		if (vcpu->host_tsc_aux != vcpu->tsc_aux)

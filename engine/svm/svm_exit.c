@@ -117,7 +117,8 @@ static void svm_exit_vectoring(struct svm_vmcb *vmcb, struct bv_exit *exit)
 	exit->vectoring.vector = vector;
 	exit->vectoring.has_error = info & SVM_EVENT_HAS_ERROR;
 	exit->vectoring.error = info >> 32;
-	if (type == SVM_EVENT_IRQ)
+	/* A virtual interrupt that was cut off is an exception to one emulator of AMD-V. */
+	if (type == SVM_EVENT_IRQ || (type == SVM_EVENT_EXCEPTION && vector >= BV_FIRST_IRQ))
 		exit->vectoring.kind = BV_VECTORING_IRQ;
 	else if (type == SVM_EVENT_NMI)
 		exit->vectoring.kind = BV_VECTORING_NMI;
@@ -140,6 +141,7 @@ void svm_exit_decode(struct bv_vcpu *vcpu)
 	exit->vectoring.kind = BV_VECTORING_NONE;
 	if (bv_unlikely(vmcb->exit_int_info & SVM_EVENT_VALID))
 		svm_exit_vectoring(vmcb, exit);
+	exit->shadow = vmcb->int_state & 1;
 	if (svm.features & SVM_FEATURE_NRIP)
 		exit->length = vmcb->next_rip - vmcb->rip;
 	switch (exit->kind) {

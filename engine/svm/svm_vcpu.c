@@ -221,19 +221,49 @@ void svm_uninject(struct bv_vcpu *vcpu)
 }
 
 /*
- * The interrupt window: a virtual interrupt of the highest priority is offered to the guest, and
- * exits in place of being delivered. While it is offered CR8 writes exit too: they are rare then,
- * and one emulator of AMD-V aborts on them otherwise.
+ * A virtual interrupt of the highest priority, which the guest takes as soon as its flags allow.
+ * While there is one CR8 writes exit: they are rare then, and one emulator of AMD-V aborts on them
+ * otherwise.
  */
-static void svm_wish_irq_window(struct svm_vmcb *vmcb, bool on)
+static void svm_virtual_irq(struct svm_vmcb *vmcb, bool on, u8 vector)
 {
-	svm_intercept_set(vmcb, SVM_I_VINTR, on);
 	if (on)
 		vmcb->int_ctl |= SVM_V_IRQ | SVM_V_IGN_TPR | 0xfull << SVM_V_PRIO_SHIFT;
 	else
 		vmcb->int_ctl &= ~(SVM_V_IRQ | SVM_V_IGN_TPR | 0xfull << SVM_V_PRIO_SHIFT);
-	vmcb->int_vector = 0;
+	vmcb->int_vector = vector;
 	vmcb->clean &= ~SVM_CLEAN_TPR;
+}
+
+/* The interrupt window: the virtual interrupt exits in place of being delivered. */
+static void svm_wish_irq_window(struct svm_vmcb *vmcb, bool on)
+{
+	svm_intercept_set(vmcb, SVM_I_VINTR, on);
+	svm_virtual_irq(vmcb, on, 0);
+}
+
+void svm_offer(struct bv_vcpu *vcpu, u8 vector)
+{
+	struct svm_vcpu *own = svm_of(vcpu);
+
+	if (own->wishes.irq_window) {
+		own->wishes.irq_window = false;
+		svm_intercept_set(own->vmcb, SVM_I_VINTR, false);
+	}
+	svm_virtual_irq(own->vmcb, true, vector);
+	svm_intercept_set(own->vmcb, SVM_I_CR8_WRITE, true);
+	own->offered = true;
+}
+
+bool svm_offer_end(struct bv_vcpu *vcpu)
+{
+	struct svm_vcpu *own = svm_of(vcpu);
+	bool taken = !(own->vmcb->int_ctl & SVM_V_IRQ);
+
+	own->offered = false;
+	svm_virtual_irq(own->vmcb, false, 0);
+	svm_intercept_set(own->vmcb, SVM_I_CR8_WRITE, own->wishes.cr8_writes);
+	return taken;
 }
 
 void svm_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
@@ -243,7 +273,8 @@ void svm_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
 
 	if (wishes->irq_window != own->wishes.irq_window)
 		svm_wish_irq_window(vmcb, wishes->irq_window);
-	svm_intercept_set(vmcb, SVM_I_CR8_WRITE, wishes->cr8_writes || wishes->irq_window);
+	svm_intercept_set(vmcb, SVM_I_CR8_WRITE,
+			  wishes->cr8_writes || wishes->irq_window || own->offered);
 	svm_intercept_set(vmcb, SVM_I_CR4_WRITE, wishes->cr4_writes);
 	svm_intercept_set(vmcb, SVM_I_IRET, wishes->nmi_window);
 	svm_intercept_set(vmcb, SVM_I_RDTSC, wishes->rdtsc);

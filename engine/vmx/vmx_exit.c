@@ -223,5 +223,6 @@ void vmx_exit_decode(struct bv_vcpu *vcpu, bool failed, u32 reason)
 	if (reason < VMX_REASON_COUNT && reasons[reason].length)
 		exit->length = vmx_read(VMCS_EXIT_LENGTH);
 	decode_kind(vcpu, own, reason);
+	exit->shadow = own->blocking & (VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS);
 	vcpu->events.nmi.masked = own->blocking & VMX_BLOCKING_NMI;
 }

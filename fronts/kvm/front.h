@@ -65,7 +65,7 @@ struct bvk_clock_now {
 
 /* What the guest asked for by KVM's MSRs, and what its pages were last told. Owning vCPU. */
 struct bvk_pv {
-	u64 system_time, wall_clock, steal_time; /* the MSRs */
+	u64 system_time, wall_clock, steal_time, eoi; /* the MSRs */
 	u64 steal_seen; /* bv_host_vcpu_steal_ns() as told */
 	bool wall_clock_due;
 	bool stopped; /* the next page says that the guest was stopped */

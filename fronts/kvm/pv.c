@@ -154,6 +154,24 @@ static void pv_refresh(struct bv_vcpu *vcpu)
 	refresh_steal(bvk_of(vcpu));
 }
 
+/* ---- ends of interrupts ---- */
+
+/* Of the word, only the lowest bit is ours; nobody else writes it while the vCPU does not run. */
+static bool pv_eoi_put(struct bv_vcpu *vcpu, bool on)
+{
+	u8 byte = on ? KVM_PV_EOI_ENABLED : KVM_PV_EOI_DISABLED;
+
+	return !bv_vcpu_mem_write(vcpu, bvk_of(vcpu)->pv.eoi & ~3ull, &byte, sizeof(byte));
+}
+
+static bool pv_eoi_get(struct bv_vcpu *vcpu)
+{
+	u8 byte;
+
+	return bv_vcpu_mem_read(vcpu, bvk_of(vcpu)->pv.eoi & ~3ull, &byte, sizeof(byte)) ||
+	       byte & KVM_PV_EOI_ENABLED;
+}
+
 /* ---- MSRs ---- */
 
 static int set_system_time(struct bvk_vcpu *vcpu, u64 value)
@@ -181,6 +199,18 @@ static int set_steal_time(struct bvk_vcpu *vcpu, u64 value)
 	return 0;
 }
 
+/* Bit 0: on. Bit 1 is reserved; the rest is the word's address (document msr, MSR_KVM_EOI_EN). */
+static int set_eoi(struct bvk_vcpu *vcpu, u64 value)
+{
+	if (value & 2)
+		return -BV_EINVAL;
+	/* The word has been given back before another one is named. */
+	bv_vcpu_eoi_page(vcpu->vcpu, false);
+	vcpu->pv.eoi = value;
+	bv_vcpu_eoi_page(vcpu->vcpu, value & KVM_MSR_ENABLED);
+	return 0;
+}
+
 struct pv_msr {
 	u32 index;
 	size_t offset; /* of the value in struct bvk_pv */
@@ -193,6 +223,7 @@ static const struct pv_msr pv_msrs[] = {
 	{ MSR_KVM_WALL_CLOCK_NEW, offsetof(struct bvk_pv, wall_clock), set_wall_clock },
 	{ MSR_KVM_SYSTEM_TIME_NEW, offsetof(struct bvk_pv, system_time), set_system_time },
 	{ MSR_KVM_STEAL_TIME, offsetof(struct bvk_pv, steal_time), set_steal_time },
+	{ MSR_KVM_PV_EOI_EN, offsetof(struct bvk_pv, eoi), set_eoi },
 };
 
 bool bvk_pv_msr_saved(unsigned int i, u32 *index)
@@ -302,6 +333,7 @@ static void pv_reset(struct bv_vcpu *vcpu)
 		return;
 	bvk_zero(&own->pv, sizeof(own->pv));
 	bv_vcpu_pv_each_load(vcpu, false);
+	bv_vcpu_eoi_page(vcpu, false);
 }
 
 static const struct bv_pv_ops kvm_pv_ops = {
@@ -310,6 +342,8 @@ static const struct bv_pv_ops kvm_pv_ops = {
 	.msr_set = pv_msr_set,
 	.refresh = pv_refresh,
 	.vcpu_reset = pv_reset,
+	.eoi_put = pv_eoi_put,
+	.eoi_get = pv_eoi_get,
 };
 
 void bvk_pv_vm_init(struct bvk_vm *vm)

@@ -113,6 +113,7 @@ struct fake_hw {
 	u64 tsc_offset;
 	u32 tsc_aux;
 	u8 shadow;
+	int offer; /* a vector that the next entry may deliver, -1 none */
 	/* what the next entry delivers */
 	bool injected;
 	enum bv_event_kind kind;
@@ -140,6 +141,8 @@ struct fake_hw {
 extern const struct bv_vendor fake_vendor;
 /* Makes it the vendor (bv_vendor), without a probe. */
 void fake_vendor_use(void);
+/* The same, with hardware that delivers offered interrupts: once the entry's guest has IF set. */
+void fake_vendor_use_offers(void);
 struct fake_hw *fake_hw(struct bv_vcpu *vcpu);
 /* One more exit at the end of the queue. When the queue is empty, an entry ends by a signal. */
 void fake_exit(struct bv_vcpu *vcpu, const struct bv_exit *exit);

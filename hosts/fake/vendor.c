@@ -67,6 +67,8 @@ static int vendor_vcpu_init(struct bv_vcpu *vcpu)
 	if (!vcpu->vendor)
 		return -BV_ENOMEM;
 	fake_vcpu(vcpu)->hw = calloc(1, sizeof(struct fake_hw));
+	if (fake_vcpu(vcpu)->hw)
+		fake_vcpu(vcpu)->hw->offer = -1;
 	return 0;
 }
 
@@ -153,6 +155,21 @@ static void hw_deliver(struct fake_hw *hw)
 	hw->deliveries++;
 }
 
+/* What was offered, if the guest has let it in. */
+static bool hw_deliver_offer(const struct bv_vcpu *vcpu, struct fake_hw *hw)
+{
+	int vector = hw->offer;
+
+	hw->offer = -1;
+	if (vector < 0 || !(vcpu->gprs.rflags & BV_RFLAGS_IF))
+		return false;
+	hw->injected = true;
+	hw->kind = BV_EVENT_IRQ;
+	hw->vector = vector;
+	hw_deliver(hw);
+	return true;
+}
+
 /* The script's next exit; false: it is at its end. */
 static bool hw_next_exit(struct bv_vcpu *vcpu, struct fake_hw *hw)
 {
@@ -180,6 +197,8 @@ static void vendor_enter(struct bv_vcpu *vcpu)
 	vcpu->exit = (struct bv_exit){ .kind = BV_EXIT_HOST };
 	if (!hw_next_exit(vcpu, hw))
 		fake_vcpu(vcpu)->signal = true;
+	vcpu->exit.shadow = hw->shadow;
+	vcpu->exit.offer_taken = hw_deliver_offer(vcpu, hw);
 }
 
 static void vendor_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error,
@@ -199,6 +218,15 @@ static void vendor_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vect
 static void vendor_uninject(struct bv_vcpu *vcpu)
 {
 	fake_hw(vcpu)->injected = false;
+}
+
+static void vendor_offer(struct bv_vcpu *vcpu, u8 vector)
+{
+	struct fake_hw *hw = fake_hw(vcpu);
+
+	if (hw->injected || hw->offer >= 0)
+		fake_misuse("an interrupt offered where another event is to be delivered");
+	hw->offer = vector;
 }
 
 static void vendor_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
@@ -271,6 +299,15 @@ const struct bv_vendor fake_vendor = {
 void fake_vendor_use(void)
 {
 	bv_vendor = &fake_vendor;
+}
+
+void fake_vendor_use_offers(void)
+{
+	static struct bv_vendor offering;
+
+	offering = fake_vendor;
+	offering.offer = vendor_offer;
+	bv_vendor = &offering;
 }
 
 /* ---- the script ---- */

@@ -162,13 +162,21 @@ static void do_take(struct input *input)
 	const struct bv_intc_ops *intc = world.vm->intc;
 	int offered = intc->pending(cpu);
 	bool extint = intc->takes_extint(cpu);
-	int taken = intc->take(cpu);
+	int taken, hardware = intc->offer(cpu);
 
+	if (hardware >= 0) {
+		MUST(hardware == offered && hardware >= 32);
+		intc->offer_end(cpu, (u8)hardware, take_byte(input) & 1);
+		offered = intc->pending(cpu);
+	}
+	taken = intc->take(cpu);
 	MUST(offered == taken);
 	if (taken >= 16 && !extint && !world.split)
 		MUST(apic_word(cpu, 0x100, (u8)taken));
 	if (taken >= 0 && !extint)
-		MUST((taken >> 4) > (intc->cr8_get(cpu) & 15));
+		MUST((u64)(taken >> 4) > bv_vcpu_cr8(cpu));
+	if (taken >= 0 && !extint)
+		MUST(intc->eoi_next(cpu) != BV_EOI_NONE);
 	intc->masked_by_tpr(cpu);
 }
 
@@ -190,7 +198,7 @@ static void do_cr8(struct input *input)
 	u8 cr8 = take_byte(input) & 15;
 
 	world.vm->intc->cr8_set(cpu, cr8);
-	MUST(world.vm->intc->cr8_get(cpu) == cr8);
+	MUST(bv_vcpu_cr8(cpu) == cr8);
 }
 
 static void do_reset(struct input *input)

@@ -423,6 +423,69 @@ static void the_same_by_x2apic(void)
 	CHECK_EQ(try_rdmsr(MSR_X2APIC + APIC_ID / 16, &id), TRAP_GP);
 }
 
+#define KVM_FEATURES 0x40000001u
+#define KVM_FEATURE_PV_EOI (1u << 6)
+#define MSR_KVM_PV_EOI 0x4b564d04u
+
+static volatile u32 eoi_word;
+static u32 eoi_silent;
+
+/* By the word, if its bit is set, in one instruction. */
+static void on_vector_by_word(struct trap_frame *frame)
+{
+	bool silent;
+
+	note((u8)frame->vector);
+	__asm__ volatile("btrl $0, %0" : "+m"(eoi_word), "=@ccc"(silent)::"memory");
+	if (silent)
+		eoi_silent++;
+	else
+		apic_eoi();
+}
+
+static bool no_eoi_word(void)
+{
+	struct cpuid leaf = cpuid(0x40000000, 0);
+
+	if (leaf.ebx == 0x4b4d564b && cpuid(KVM_FEATURES, 0).eax & KVM_FEATURE_PV_EOI)
+		return false;
+	check_skip("no PV EOI");
+	return true;
+}
+
+static void an_interrupt_ends_by_a_word_in_memory(void)
+{
+	u32 i;
+
+	if (no_eoi_word())
+		return;
+	eoi_silent = 0;
+	take_vectors(on_vector_by_word);
+	wrmsr(MSR_KVM_PV_EOI, (u64)&eoi_word | 1);
+	for (i = 1; i <= 100; i++) {
+		send_self(LOW_VECTOR);
+		cpu_window();
+		if (taken != i)
+			break;
+	}
+	CHECK_EQ(taken, 100);
+	CHECK(eoi_silent > 0);
+	CHECK(!apic_bit(APIC_ISR, LOW_VECTOR));
+	/* The end of the higher one is to let the lower one in. */
+	send_self(LOW_VECTOR);
+	send_self(HIGH_VECTOR);
+	cpu_window();
+	cpu_window();
+	CHECK_EQ(taken, 102);
+	wrmsr(MSR_KVM_PV_EOI, 0);
+	CHECK_EQ(eoi_word, 0);
+	CHECK(!apic_bit(APIC_ISR, LOW_VECTOR) && !apic_bit(APIC_ISR, HIGH_VECTOR));
+	send_self(LOW_VECTOR);
+	cpu_window();
+	CHECK_EQ(taken, 103);
+	CHECK_EQ(try_wrmsr(MSR_KVM_PV_EOI, (u64)&eoi_word | 3), TRAP_GP);
+}
+
 const struct guest_test guest_tests[] = {
 	GUEST_TEST(a_self_ipi_comes_once),
 	GUEST_TEST(it_waits_for_if),
@@ -446,5 +509,6 @@ const struct guest_test guest_tests[] = {
 	GUEST_TEST(a_disabled_apic_delivers_nothing),
 	GUEST_TEST(a_bad_vector_is_an_apic_error),
 	GUEST_TEST(the_same_by_x2apic),
+	GUEST_TEST(an_interrupt_ends_by_a_word_in_memory),
 	GUEST_TESTS_END,
 };

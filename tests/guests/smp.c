@@ -360,6 +360,38 @@ static void interrupts_reach_a_busy_cpu(void)
 	CHECK_EQ(cpus[1].irqs[VECTOR], 20);
 }
 
+/* Interrupts off and on, without an exit: what comes meanwhile waits where it is. */
+static void open_windows(void *argument)
+{
+	(void)argument;
+	while (!load32(&busy_stop)) {
+		u32 i;
+
+		for (i = 0; i < 100; i++)
+			__asm__ volatile("" ::: "memory");
+		cpu_window();
+	}
+}
+
+/* The next one is sent as soon as the handler has counted, before it says that it is done. */
+static void none_is_lost_that_comes_in_the_handler_of_another(void)
+{
+	u32 i;
+
+	busy_stop = 0;
+	reset_counts(VECTOR);
+	smp_call(1, open_windows, NULL);
+	for (i = 1; i <= 2000; i++) {
+		apic_ipi(cpus[1].apic_id, ICR_ASSERT | VECTOR);
+		if (!wait_for(&cpus[1].irqs[VECTOR], i, LONG_WAIT))
+			break;
+	}
+	CHECK_EQ(i, 2001);
+	CHECK_EQ(cpus[1].irqs[VECTOR], 2000);
+	store32(&busy_stop, 1);
+	CHECK(smp_wait(1));
+}
+
 static void init_stops_a_cpu_and_sipi_starts_it_again(void)
 {
 	extern u32 ap_next;
@@ -418,6 +450,7 @@ const struct guest_test guest_tests[] = {
 	GUEST_TEST(no_stale_translation_after_a_shootdown),
 	GUEST_TEST(an_unmapped_page_faults_on_all),
 	GUEST_TEST(interrupts_reach_a_busy_cpu),
+	GUEST_TEST(none_is_lost_that_comes_in_the_handler_of_another),
 	GUEST_TEST(init_stops_a_cpu_and_sipi_starts_it_again),
 	GUEST_TEST(the_same_by_x2apic),
 	GUEST_TESTS_END,

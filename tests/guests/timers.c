@@ -21,6 +21,7 @@ static void begin(u32 lvt)
 	apic_write(APIC_INITIAL, 0);
 	apic_write(APIC_DIVIDE, 0xb);
 	apic_write(APIC_LVT_TIMER, lvt);
+	cpu_window(); /* one that was requested before */
 	this_cpu()->irqs[VECTOR] = 0;
 }
 

@@ -7,7 +7,7 @@ for _ in $(seq "$(nproc)"); do
 	yes >/dev/null &
 done
 ip link set eth0 up
-ip addr add 10.0.2.15/24 dev eth0
+ip addr add 10.9.0.2/24 dev eth0
 
 say_sum() {
 	set -- "$1" "$(md5sum)"
@@ -19,9 +19,9 @@ dd if=/dev/vda of=/dev/vdb bs=1M 2>/dev/null
 sync
 echo 3 >/proc/sys/vm/drop_caches
 say_sum "back from the other disk" </dev/vdb
-wget -qO- http://10.0.2.2/data | say_sum "from the net"
+wget -qO- http://10.9.0.1/data | say_sum "from the net"
 eighth=$(($(cat /sys/block/vda/size) / 2048 / 8))
 for part in 0 1 2 3 4 5 6 7; do
 	dd if=/dev/vda bs=1M skip=$((part * eighth)) count=$eighth 2>/dev/null
 	echo "sent: $((part + 1)) of 8, up $(cut -d ' ' -f 1 /proc/uptime) s" >&2
-done | nc 10.0.2.2 9000
+done | nc 10.9.0.1 9000

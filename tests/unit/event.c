@@ -671,3 +671,124 @@ TEST(user_space_that_wants_out_gets_out_of_a_string)
 	CHECK_EQ(cpu->gprs.gpr[BV_RCX], 99);
 	machine_stop(&m);
 }
+
+/* ---- interrupts that the hardware delivers by itself ---- */
+
+/* One entry after the other: ends by nothing, with the flags of this one. */
+static const u64 *flags_at;
+
+static bool guest_with_flags(struct bv_vcpu *vcpu, void *arg)
+{
+	(void)arg;
+	if (*flags_at == ~0ull)
+		return false;
+	vcpu->gprs.rflags = *flags_at++;
+	return true;
+}
+
+static void go_with_flags(const u64 *flags)
+{
+	flags_at = flags;
+	fake_guest(cpu, guest_with_flags, NULL);
+	once();
+}
+
+static void start_with_offers(void)
+{
+	start();
+	fake_vendor_use_offers();
+	cpu->gprs.rflags &= ~BV_RFLAGS_IF;
+}
+
+static bool in_service(u8 vector)
+{
+	return vector_bit(cpu, R_ISR, vector);
+}
+
+TEST(an_interrupt_that_must_wait_is_left_to_the_hardware)
+{
+	static const u64 flags[] = { BV_RFLAGS_IF, ~0ull };
+
+	start_with_offers();
+	message(0x50);
+	go_with_flags(flags);
+	CHECK_EQ(fake_hw(cpu)->entries, 2);
+	CHECK_EQ(deliveries(), 1);
+	CHECK_EQ(fake_last_delivered(cpu), 0x50);
+	CHECK(!fake_hw(cpu)->wishes.irq_window);
+	CHECK(in_service(0x50));
+	machine_stop(&m);
+}
+
+TEST(an_offered_interrupt_that_was_not_taken_is_there_still)
+{
+	static const u64 off[] = { 0, 0, ~0ull }, on[] = { BV_RFLAGS_IF, ~0ull };
+
+	start_with_offers();
+	message(0x50);
+	go_with_flags(off);
+	CHECK_EQ(deliveries(), 0);
+	CHECK(!in_service(0x50));
+	message(0x90);
+	go_with_flags(on);
+	CHECK_EQ(deliveries(), 1);
+	CHECK_EQ(fake_last_delivered(cpu), 0x90);
+	CHECK(in_service(0x90) && !in_service(0x50));
+	machine_stop(&m);
+}
+
+TEST(an_offered_interrupt_that_was_cut_off_is_injected_again)
+{
+	static const struct bv_exit cut = {
+		.kind = BV_EXIT_HOST,
+		.vectoring = { .kind = BV_VECTORING_IRQ, .vector = 0x50 },
+	};
+
+	start_with_offers();
+	message(0x50);
+	go(&cut);
+	CHECK(in_service(0x50));
+	CHECK_EQ(deliveries(), 1);
+	CHECK_EQ(fake_last_delivered(cpu), 0x50);
+	machine_stop(&m);
+}
+
+TEST(nothing_is_offered_in_a_shadow)
+{
+	static const u64 flags[] = { BV_RFLAGS_IF, ~0ull };
+
+	start_with_offers();
+	fake_hw(cpu)->shadow = 2;
+	message(0x50);
+	go_with_flags(flags);
+	CHECK_EQ(deliveries(), 0);
+	CHECK(fake_hw(cpu)->wishes.irq_window);
+	machine_stop(&m);
+}
+
+/* Takes what was offered; then the same vector is requested once more. */
+static bool guest_takes_and_hears_again(struct bv_vcpu *vcpu, void *arg)
+{
+	unsigned int *entries = arg;
+
+	vcpu->gprs.rflags |= BV_RFLAGS_IF;
+	if (!*entries)
+		message(0x50);
+	return !(*entries)++;
+}
+
+TEST(a_request_that_comes_after_the_hardware_has_delivered_is_another_interrupt)
+{
+	unsigned int entries = 0;
+
+	start_with_offers();
+	message(0x50);
+	fake_guest(cpu, guest_takes_and_hears_again, &entries);
+	once();
+	CHECK_EQ(deliveries(), 1);
+	CHECK(in_service(0x50) && vector_bit(cpu, R_IRR, 0x50));
+	apic_write(cpu, R_EOI, 0);
+	once();
+	CHECK_EQ(deliveries(), 2);
+	machine_stop(&m);
+}

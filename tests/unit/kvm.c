@@ -7,6 +7,8 @@
 
 #include <linux/kvm_para.h>
 
+#include "bv/irq.h"
+
 static struct vmm vmm;
 
 /* ---- files ---- */
@@ -851,6 +853,104 @@ TEST(steal_time_is_added_up_in_the_guests_page)
 	run();
 	CHECK_EQ(steal->steal, 700);
 	CHECK_EQ(steal->version & 1, 0);
+	vmm_close(&vmm);
+}
+
+/* ---- ends of interrupts in memory ---- */
+
+#define EOI_WORD 0x3100
+
+static u32 *eoi_word(void)
+{
+	return (u32 *)(vmm.memory + EOI_WORD);
+}
+
+static int in_service(void)
+{
+	return vmm_engine_vcpu(&vmm)->vm->intc->eoi_next(vmm_engine_vcpu(&vmm));
+}
+
+/* A guest that knows the word, its interrupts on, and an interrupt for it. */
+static void eoi_start(u8 vector)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee00000, .data = vector };
+	struct kvm_regs regs = { .rip = 0x1000, .rflags = 2 | BV_RFLAGS_IF };
+
+	vmm_open(&vmm, VMM_VCPU | VMM_IRQCHIP | VMM_MEMORY);
+	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_SET_REGS, &regs), 0);
+	CHECK_EQ(vmm_engine_vcpu(&vmm)->vm->intc->mmio_write(vmm_engine_vcpu(&vmm), 0xfee000f0, 4,
+							     &(u32){ 0x1ff }),
+		 BV_ACCESS_DONE);
+	set_msr(MSR_KVM_PV_EOI_EN, EOI_WORD | KVM_MSR_ENABLED);
+	do_ioctl(vmm.vm, KVM_SIGNAL_MSI, &msi);
+}
+
+/* What the guest does in its entries, one after the other. */
+static const char *eoi_script;
+static u32 eoi_seen;
+
+static bool eoi_guest(struct bv_vcpu *vcpu, void *arg)
+{
+	const struct bv_msi msi = { 0xfee00000, 0x31 };
+
+	(void)arg;
+	eoi_seen = *eoi_word();
+	vcpu->exit = (struct bv_exit){ .kind = BV_EXIT_HOST };
+	switch (*eoi_script) {
+	case 'e': /* ends the interrupt as the document says */
+		*eoi_word() = 0;
+		break;
+	case 'm': /* meanwhile, another one comes */
+		bv_irq_msi(vcpu->vm, &msi);
+		break;
+	case '.':
+		break;
+	default:
+		return false;
+	}
+	eoi_script++;
+	return true;
+}
+
+static void eoi_run(const char *script)
+{
+	eoi_script = script;
+	fake_guest(vmm_engine_vcpu(&vmm), eoi_guest, NULL);
+	fake_vcpu(vmm_engine_vcpu(&vmm))->signal = false;
+	run();
+}
+
+TEST(an_interrupt_ends_by_a_bit_in_memory)
+{
+	eoi_start(0x51);
+	eoi_run(".");
+	CHECK_EQ(eoi_seen, 1);
+	CHECK_EQ(in_service(), BV_EOI_SILENT);
+	CHECK_EQ(*eoi_word(), 0); /* not outside of KVM_RUN */
+	eoi_run("e");
+	CHECK_EQ(in_service(), BV_EOI_SILENT); /* no bit was set, so that was no end */
+	vmm_close(&vmm);
+}
+
+TEST(the_bit_is_taken_back_where_another_interrupt_waits)
+{
+	eoi_start(0x51);
+	eoi_run("m.");
+	CHECK_EQ(eoi_seen, 0);
+	CHECK_EQ(in_service(), BV_EOI_TOLD);
+	vmm_close(&vmm);
+}
+
+TEST(an_end_in_memory_lets_the_next_interrupt_in)
+{
+	eoi_start(0x51);
+	eoi_run("e");
+	CHECK_EQ(in_service(), BV_EOI_NONE);
+	do_ioctl(vmm.vm, KVM_SIGNAL_MSI,
+		 &(struct kvm_msi){ .address_lo = 0xfee00000, .data = 0x31 });
+	eoi_run("e");
+	CHECK_EQ(in_service(), BV_EOI_NONE);
+	CHECK_EQ(fake_hw(vmm_engine_vcpu(&vmm))->deliveries, 2);
 	vmm_close(&vmm);
 }
 

@@ -119,7 +119,7 @@ TEST(the_task_priority_masks)
 	apic_enable(cpu);
 	apic_write(cpu, R_TPR, 0x47);
 	CHECK_EQ(apic_read(cpu, R_PPR), 0x47);
-	CHECK_EQ(m.vm->intc->cr8_get(cpu), 4);
+	CHECK_EQ(bv_vcpu_cr8(cpu), 4);
 	CHECK(!m.vm->intc->masked_by_tpr(cpu));
 	send(cpu, 0, 0x4f);
 	CHECK_EQ(pending(cpu), -1);

@@ -207,6 +207,17 @@ TEST(the_guests_write_of_the_tsc_moves_tsc_adjust)
 	machine_stop(&m);
 }
 
+TEST(tscs_of_new_vcpus_are_one_however_long_it_takes_to_make_them)
+{
+	start();
+	CHECK_EQ(bv_vcpu_msr_set(m.cpu[0], 0x10, 0), 0);
+	fake_clock_advance(3000000000ull);
+	CHECK_EQ(bv_vcpu_msr_set(m.cpu[1], 0x10, 0), 0);
+	CHECK_EQ(bv_vcpu_tsc_offset_get(m.cpu[0]), bv_vcpu_tsc_offset_get(m.cpu[1]));
+	CHECK(bv_vcpu_tsc_now(m.cpu[1]) > 0);
+	machine_stop(&m);
+}
+
 TEST(tscs_restored_together_stay_together)
 {
 	u64 value;

@@ -300,6 +300,12 @@ struct bv_pv_ops {
 	 */
 	int (*irq)(struct bv_vcpu *vcpu, bool take);
 	/*
+	 * The bit by which the guest ends interrupts without an exit (bv_vcpu_eoi_page): sets or
+	 * clears it, false if it cannot; and whether it is set, true if that cannot be told.
+	 */
+	bool (*eoi_put)(struct bv_vcpu *vcpu, bool on);
+	bool (*eoi_get)(struct bv_vcpu *vcpu);
+	/*
 	 * HLT with interrupts off, and nothing pending that ends it. true: back to the front as
 	 * BV_RUN_HALTED.
 	 */
@@ -316,6 +322,11 @@ void bv_vcpu_pv_request(struct bv_vcpu *vcpu);
  * one. Owning vCPU.
  */
 void bv_vcpu_pv_each_load(struct bv_vcpu *vcpu, bool each);
+/*
+ * Whether ops->eoi_put has a place to put it, from now on. Before a place is given up: it is
+ * cleared. Owning vCPU, with the memory lock held for reading if that runs.
+ */
+void bv_vcpu_eoi_page(struct bv_vcpu *vcpu, bool on);
 /* Copies with the memory lock held for reading, as it is inside bv_pv_ops. */
 int bv_vcpu_mem_read(struct bv_vcpu *vcpu, u64 gpa, void *to, size_t bytes);
 int bv_vcpu_mem_write(struct bv_vcpu *vcpu, u64 gpa, const void *from, size_t bytes);

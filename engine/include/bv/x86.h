@@ -214,6 +214,9 @@ enum bv_vector {
 	BV_EXC_CP = 21,
 };
 
+/* Vectors below are exceptions', in use or reserved. */
+#define BV_FIRST_IRQ 32
+
 /* the error code of a page fault (volume 2, 8.4.2) */
 #define BV_PF_PRESENT 0x01u
 #define BV_PF_WRITE 0x02u
