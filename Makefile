@@ -97,7 +97,7 @@ run-module: packages
 		module-$(firstword $(MODULE_VERSIONS))
 
 .PHONY: install
-install: install-module install-hypervisor install-bv ## installs bivisor.ko for this kernel, the hypervisor, bv
+install: install-module install-hypervisor install-bv ## installs the module, the hypervisor, bv
 
 .PHONY: install-module
 install-module: module ## installs bivisor.ko alone
@@ -361,8 +361,8 @@ test-vtx: module guests ## the tests on VT-x, under Bochs
 	@tests/run $(VTX_TESTS)
 
 .PHONY: bench
-bench: all ## instructions per operation, beside stock KVM's
-	@if [ -x bench/run ]; then bench/run; else echo "no benchmark here yet"; exit 1; fi
+bench: all hypervisor ## instructions per operation, beside stock KVM's and stock Xen's
+	@bench/run; kvm=$$?; bench/xen && exit $$kvm
 
 .PHONY: lint
 lint: packages ## layout, scripts, licence lines, include rules

@@ -12,19 +12,11 @@
 #include "apic.h"
 #include "cpu.h"
 #include "paging.h"
+#include "rows.h"
 
-#define ROUNDS 16
-#define BATCH_TICKS (1u << 20) /* a quarter of the host's tick at 1 GHz and 250 Hz */
 #define BENCH_VECTOR 0x40
 #define HPET_PAGE 0xfed00000ull
 #define PM_TIMER 0x608
-
-struct row {
-	const char *name;
-	void (*once)(void);
-	void (*begin)(void);
-	void (*end)(void);
-};
 
 static volatile u32 fired;
 
@@ -33,11 +25,6 @@ static void count_interrupt(struct trap_frame *frame)
 	(void)frame;
 	fired++;
 	apic_eoi();
-}
-
-static void do_nothing(void)
-{
-	__asm__ volatile("" ::: "memory");
 }
 
 static void do_cpuid(void)
@@ -347,71 +334,10 @@ static const struct row rows_2[] = {
 	{ "ipi-halted-and-back", do_ipi_pair, begin_pair, end_pair },
 };
 
-static u64 batch(void (*once)(void), u32 count)
+static void run(const struct row *rows, u32 count)
 {
-	u64 begin = rdtsc();
-	u32 i;
-
-	for (i = 0; i < count; i++)
-		once();
-	return rdtsc() - begin;
-}
-
-static u64 least(void (*once)(void), u32 count)
-{
-	u64 best = ~0ull, now;
-	u32 i;
-
-	for (i = 0; i < ROUNDS; i++) {
-		now = batch(once, count);
-		if (now < best)
-			best = now;
-	}
-	return best;
-}
-
-static void row_print(const char *name, u64 ticks, u64 count)
-{
-	say("BENCH %s %llu\n", name, ticks * 1000 / count);
-}
-
-static void row_run(const struct row *row)
-{
-	u64 one, loop;
-	u32 count;
-
-	if (row->begin)
-		row->begin();
-	batch(row->once, 4);
-	one = batch(row->once, 4) / 4;
-	count = (u32)(BATCH_TICKS / (one + 1));
-	count = count < 4 ? 4 : count > 1024 ? 1024 : count;
-	loop = least(do_nothing, count);
-	one = least(row->once, count);
-	if (row->end)
-		row->end();
-	row_print(row->name, one > loop ? one - loop : 0, count);
-}
-
-__attribute__((noreturn)) static void row_spin(const struct row *row)
-{
-	if (row->begin)
-		row->begin();
-	say("SPIN %s\n", row->name);
-	for (;;)
-		row->once();
-}
-
-static void run_rows(const struct row *rows, u32 count)
-{
-	u64 spin = guest_option("spin", count);
-	u32 i;
-
 	trap_handle(BENCH_VECTOR, count_interrupt);
-	if (spin < count)
-		row_spin(&rows[spin]);
-	for (i = 0; i < count; i++)
-		row_run(&rows[i]);
+	rows_run(rows, count);
 	CHECK(true);
 }
 
@@ -446,11 +372,11 @@ static void bench(void)
 {
 	switch (guest_option("set", 1)) {
 	case 1:
-		run_rows(rows_1, ARRAY_SIZE(rows_1));
+		run(rows_1, ARRAY_SIZE(rows_1));
 		break;
 	case 2:
 		CHECK_EQ(smp_start(), 2);
-		run_rows(rows_2, ARRAY_SIZE(rows_2));
+		run(rows_2, ARRAY_SIZE(rows_2));
 		break;
 	case 3:
 		fresh_memory();
