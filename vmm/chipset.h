@@ -10,6 +10,7 @@ struct vm;
 
 /* 0, or -1: no memory. */
 int chipset_create(struct vm *vm);
+int i8042_create(struct vm *vm);
 int misc_create(struct vm *vm);
 
 #endif

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Small ports: the keyboard controller as far as resets go, port 0x92, the firmware's debug port,
- * the debug exit, pvpanic.
+ * Small ports: port 0x92, the debug exit, pvpanic.
  */
 #include "vmm/chipset.h"
 #include "vmm/vm.h"
@@ -12,31 +11,6 @@
 #define PVPANIC 0x505u
 #define PVPANIC_PANICKED 1u
 #define PVPANIC_LOADED 2u /* the guest's crash kernel takes over */
-
-/* The 8042 has no keyboard: nothing to read, always ready to be written to. */
-static uint64_t i8042_read(void *owner, uint64_t offset, unsigned int size)
-{
-	(void)owner;
-	(void)offset;
-	(void)size;
-	return 0;
-}
-
-static void i8042_data_write(void *owner, uint64_t offset, unsigned int size, uint64_t value)
-{
-	(void)owner;
-	(void)offset;
-	(void)size;
-	(void)value;
-}
-
-static void i8042_write(void *owner, uint64_t offset, unsigned int size, uint64_t value)
-{
-	(void)offset;
-	(void)size;
-	if ((value & 0xf1) == 0xf0) /* pulse output lines, the reset line too */
-		vm_reset(owner);
-}
 
 static uint64_t system_control_read(void *owner, uint64_t offset, unsigned int size)
 {
@@ -90,8 +64,6 @@ static void pvpanic_write(void *owner, uint64_t offset, unsigned int size, uint6
 	vm_event(vm, "panicked", "{}");
 }
 
-static const struct bus_ops I8042_DATA_OPS = { i8042_read, i8042_data_write };
-static const struct bus_ops I8042_OPS = { i8042_read, i8042_write };
 static const struct bus_ops SYSTEM_CONTROL_OPS = { system_control_read, system_control_write };
 static const struct bus_ops DEBUG_OPS = { debug_read, debug_write };
 static const struct bus_ops PVPANIC_OPS = { pvpanic_read, pvpanic_write };
@@ -104,8 +76,6 @@ void vm_reset_port(struct vm *vm, uint8_t value)
 
 int misc_create(struct vm *vm)
 {
-	bus_add(&vm->ports, 0x60, 1, &I8042_DATA_OPS, vm);
-	bus_add(&vm->ports, 0x64, 1, &I8042_OPS, vm);
 	bus_add(&vm->ports, 0x92, 1, &SYSTEM_CONTROL_OPS, vm);
 	if (vm->config->debug_exit)
 		bus_add(&vm->ports, DEBUG_EXIT, 4, &DEBUG_OPS, vm);

@@ -77,18 +77,20 @@ static void time_load(struct rtc *rtc)
 {
 	time_t now = (time_t)(host_ns() / NS) + rtc->offset;
 	struct tm tm;
+	int year;
 
 	if (rtc->memory[RTC_B] & B_SET)
 		return;
 	gmtime_r(&now, &tm);
+	year = tm.tm_year > -1900 ? tm.tm_year + 1900 : 0; /* a guest may be before all years */
 	rtc->memory[RTC_SECONDS] = encode(rtc, tm.tm_sec);
 	rtc->memory[RTC_MINUTES] = encode(rtc, tm.tm_min);
 	rtc->memory[RTC_HOURS] = encode_hour(rtc, tm.tm_hour);
 	rtc->memory[RTC_WEEKDAY] = encode(rtc, tm.tm_wday + 1);
 	rtc->memory[RTC_DAY] = encode(rtc, tm.tm_mday);
 	rtc->memory[RTC_MONTH] = encode(rtc, tm.tm_mon + 1);
-	rtc->memory[RTC_YEAR] = encode(rtc, tm.tm_year % 100);
-	rtc->memory[RTC_CENTURY] = encode(rtc, 19 + tm.tm_year / 100);
+	rtc->memory[RTC_YEAR] = encode(rtc, year % 100);
+	rtc->memory[RTC_CENTURY] = encode(rtc, year / 100);
 }
 
 /* The clock, from the registers that the guest wrote. */

@@ -306,7 +306,7 @@ int vm_make_parts(struct vm *vm, struct why *why)
 	vm->rtc = rtc_create(vm);
 	vm->serial = serial_create(vm);
 	if (!vm->pci || !vm->pm || !vm->rtc || !vm->serial || chipset_create(vm) ||
-	    misc_create(vm) || (vm->config->firmware && fwcfg_create(vm)))
+	    i8042_create(vm) || misc_create(vm) || (vm->config->firmware && fwcfg_create(vm)))
 		return why_set(why, "no memory");
 	vm->console = console_create(vm, why);
 	if (!vm->console)
