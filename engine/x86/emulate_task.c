@@ -285,7 +285,7 @@ static enum bv_emul_rc bv_task_error_code(struct bv_emul *emul, u32 error, unsig
 {
 	u64 rsp = emul->gpr[BV_RSP] - bytes;
 	enum bv_emul_rc rc;
-	u8 pushed[4];
+	u8 pushed[8]; /* the compiler does not know that .bytes is 4 at the most */
 
 	bv_bytes_put(pushed, error, bytes);
 	rc = bv_emul_stack_write(emul, rsp, pushed, bytes);
