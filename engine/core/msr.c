@@ -130,25 +130,40 @@ static u64 tsc_get(struct bv_vcpu *vcpu)
 }
 
 /*
- * User space restores the TSCs of a VM's vCPUs one after the other, with values that it read at one
- * moment. Those that are written within a second, and that a second of counting explains, get one
- * offset, so that they stay equal. So do those that are made 0, as at the birth of a vCPU, whenever
- * that is: a busy machine takes seconds to make all of them.
+ * User space writes the TSCs of a VM's vCPUs one after the other, with values that it read one
+ * after the other, and on a busy machine that takes seconds. Those that time spent on reading and
+ * writing explains, give or take a second, get one offset, so that they stay equal: such writes are
+ * a generation, which has one of each vCPU. So do those that are made 0, as at the birth of a vCPU,
+ * and one that is written anew within a second.
  */
+static bool tsc_joins(const struct bv_vcpu *vcpu, u64 value, u64 ns)
+{
+	const struct bv_vm *vm = vcpu->vm;
+	u64 second = bv_host_tsc_khz() * 1000ull, elapsed = ns - vm->tsc_last_write_ns;
+	u64 expected = vm->tsc_last_value + elapsed / 1000 * (bv_host_tsc_khz() / 1000);
+
+	if (!bv_host_tsc_stable() || !vm->tsc_last_write_ns)
+		return false;
+	if (!value)
+		return true;
+	if (vcpu->tsc_generation == vm->tsc_generation)
+		return elapsed < 1000000000ull && value - expected + second < 2 * second;
+	return value - vm->tsc_last_value + second < expected - vm->tsc_last_value + 2 * second;
+}
+
 static u64 tsc_offset_for(struct bv_vcpu *vcpu, u64 value)
 {
 	struct bv_vm *vm = vcpu->vm;
 	u64 flags = bv_host_spin_lock_irq(&vm->tsc_lock);
-	u64 second = bv_host_tsc_khz() * 1000ull, ns = bv_host_ns();
-	u64 expected = vm->tsc_last_value +
-		       (ns - vm->tsc_last_write_ns) / 1000 * (bv_host_tsc_khz() / 1000);
-	u64 offset = value - bv_host_tsc();
-	bool others = bv_host_tsc_stable() && vm->tsc_last_write_ns;
+	u64 offset = value - bv_host_tsc(), ns = bv_host_ns();
+	bool joins = tsc_joins(vcpu, value, ns);
 
-	if (others && (!value || (ns - vm->tsc_last_write_ns < 1000000000ull &&
-				  value - expected + second < 2 * second)))
+	if (joins)
 		offset = vm->tsc_last_offset;
-	if (value || !others) {
+	else
+		vm->tsc_generation++;
+	vcpu->tsc_generation = vm->tsc_generation;
+	if (value || !joins) {
 		vm->tsc_last_write_ns = ns;
 		vm->tsc_last_value = value;
 		vm->tsc_last_offset = offset;

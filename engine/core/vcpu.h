@@ -130,6 +130,7 @@ struct bv_vcpu {
 	u32 pkru;
 	u64 tsc_offset; /* guest's TSC = host's + offset */
 	u64 tsc_adjust;
+	u32 tsc_generation; /* of its last write from outside */
 	u64 tsc_aux, host_tsc_aux;
 	struct bv_events events;
 	struct bv_msr_store *msrs;
@@ -213,6 +214,7 @@ struct bv_vm {
 	/* guarded by tsc_lock: matching the TSCs of vCPUs that are written one after the other */
 	struct bv_spinlock tsc_lock;
 	u64 tsc_last_write_ns, tsc_last_value, tsc_last_offset;
+	u32 tsc_generation; /* of writes that got one offset */
 
 	const struct bv_pv_ops *pv;
 	u32 msr_user_reasons;

@@ -341,15 +341,25 @@ static void run(const struct row *rows, u32 count)
 	CHECK(true);
 }
 
-/* Touches RAM that nobody has touched: each step is a fault of the host's. */
+/*
+ * Touches RAM that nobody has touched: each step is a fault of the host's. There are a few rounds,
+ * each with a part of it: the least is free of the host's tick, if they are short.
+ */
 static void touch(const char *name, u64 step, u64 span)
 {
-	u64 begin = (u64)pages_alloc(span / GUEST_PAGE_SIZE, 2ull << 20), at, before;
+	u64 begin = (u64)pages_alloc(span / GUEST_PAGE_SIZE, 2ull << 20), part = span / 4;
+	u64 best = ~0ull, at, before, now;
 
-	before = rdtsc();
-	for (at = begin; at < begin + span; at += step)
-		*(volatile u8 *)at = 1;
-	row_print(name, rdtsc() - before, span / step);
+	for (at = begin; at < begin + span;) {
+		u64 end = at + part;
+
+		before = rdtsc();
+		for (; at < end; at += step)
+			*(volatile u8 *)at = 1;
+		now = rdtsc() - before;
+		best = now < best ? now : best;
+	}
+	row_print(name, best, part / step);
 }
 
 static void fresh_memory(void)

@@ -218,6 +218,30 @@ TEST(tscs_of_new_vcpus_are_one_however_long_it_takes_to_make_them)
 	machine_stop(&m);
 }
 
+TEST(tscs_that_are_read_and_written_seconds_apart_are_one)
+{
+	u64 first, second;
+
+	start();
+	CHECK_EQ(bv_vcpu_msr_set(m.cpu[0], 0x10, 0), 0);
+	CHECK_EQ(bv_vcpu_msr_set(m.cpu[1], 0x10, 0), 0);
+	fake_clock_advance(3000000000ull);
+	first = bv_vcpu_tsc_now(m.cpu[0]);
+	fake_clock_advance(2000000000ull);
+	second = bv_vcpu_tsc_now(m.cpu[1]);
+	fake_clock_advance(4000000000ull);
+	CHECK_EQ(bv_vcpu_msr_set(m.cpu[0], 0x10, first), 0);
+	CHECK_EQ(bv_vcpu_tsc_now(m.cpu[0]), first);
+	fake_clock_advance(5000000000ull);
+	CHECK_EQ(bv_vcpu_msr_set(m.cpu[1], 0x10, second), 0);
+	CHECK_EQ(bv_vcpu_tsc_offset_get(m.cpu[0]), bv_vcpu_tsc_offset_get(m.cpu[1]));
+	/* The same again, as of a snapshot that is loaded once more, is another generation. */
+	fake_clock_advance(60000000000ull);
+	CHECK_EQ(bv_vcpu_msr_set(m.cpu[0], 0x10, first), 0);
+	CHECK_EQ(bv_vcpu_tsc_now(m.cpu[0]), first);
+	machine_stop(&m);
+}
+
 TEST(tscs_restored_together_stay_together)
 {
 	u64 value;
