@@ -235,18 +235,20 @@ static void atomic_counters_lose_nothing(void)
 
 static volatile u32 tsc_turn;
 static volatile u64 tsc_last;
-static volatile u32 tsc_backward;
+static volatile u64 tsc_backward; /* the longest way back */
 
 static void tsc_pass(void *argument)
 {
+	u64 now;
 	u32 i;
 
 	(void)argument;
 	for (i = 0; i < 2000; i++) {
 		while (__atomic_exchange_n(&tsc_turn, 1, __ATOMIC_ACQUIRE))
 			cpu_pause();
-		if (rdtsc() < tsc_last)
-			tsc_backward++;
+		now = rdtsc();
+		if (now < tsc_last && tsc_last - now > tsc_backward)
+			tsc_backward = tsc_last - now;
 		tsc_last = rdtsc();
 		__atomic_store_n(&tsc_turn, 0, __ATOMIC_RELEASE);
 	}
