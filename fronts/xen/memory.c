@@ -303,6 +303,20 @@ static long pod_target(struct bvx_call *call)
 	return 0;
 }
 
+/* No guest has NUMA nodes of its own: the tools ask before they save it. */
+static long no_vnuma(struct bvx_call *call)
+{
+	const struct xen_vnuma_topology_info *op = call->data;
+	struct bvx_domain *domain;
+	int error;
+
+	domain = bvx_domain_named(call->vcpu, op->domid, &error);
+	if (!domain)
+		return error;
+	bvx_domain_put(domain);
+	return -XEN_EOPNOTSUPP;
+}
+
 static long no_sharing(struct bvx_call *call)
 {
 	(void)call;
@@ -665,6 +679,7 @@ static const struct bvx_op ops[] = {
 	       BVX_IN | BVX_PRIVILEGED | BVX_WIDE, claim_pages),
 	BVX_OP(XENMEM_reserved_device_memory_map, struct xen_reserved_device_memory_map,
 	       INOUT | BVX_WIDE, reserved_device_memory),
+	BVX_OP(XENMEM_get_vnumainfo, struct xen_vnuma_topology_info, BVX_IN | BVX_WIDE, no_vnuma),
 	BVX_OP(XENMEM_acquire_resource, struct xen_mem_acquire_resource, TOOLS, acquire_resource),
 };
 

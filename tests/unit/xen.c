@@ -489,6 +489,21 @@ TEST(a_paused_domain_stands_still_and_a_destroyed_one_ends)
 	world_stop();
 }
 
+TEST(the_tools_hear_that_a_guest_has_no_numa_nodes)
+{
+	struct xen_vnuma_topology_info op = { 0 };
+	struct dom d;
+
+	world_start();
+	domu_make(&d, 1, 64);
+	op.domid = (domid_t)d.domain->id;
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_get_vnumainfo, &op), -XEN_EOPNOTSUPP);
+	op.domid = 0;
+	CHECK_EQ(MEMORY(d.v[0], XENMEM_get_vnumainfo, &op), -XEN_EPERM);
+	domu_destroy(&d);
+	world_stop();
+}
+
 /* The layouts of x86-32: longs and handles are 4 bytes, and nothing is aligned to more. */
 struct narrow_reservation {
 	u32 extents, count, order, flags;
