@@ -1,0 +1,56 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Run by Dom0 (xen-dom0.sh) in xen-save, which says how often.
+: "${times:?}"
+state=/var/tmp/state
+
+starts() {
+	runs busy 2 192 "busy busy=8" "vif = ['bridge=xenbr0']" && works
+}
+
+rounds() {
+	grep -ac "^round $1 " /var/log/xen/guest-busy.log
+}
+
+more_rounds() {
+	[[ $(rounds 0) -gt $((zero + 2)) && $(rounds 1) -gt $((one + 2)) ]]
+}
+
+# Both workers go on from here, and no sum was wrong.
+works() {
+	zero=$(rounds 0) one=$(rounds 1)
+	until_so 240 more_rounds && ! grep -a BAD /var/log/xen/guest-busy.log && return
+	tail -n 15 /var/log/xen/guest-busy.log
+	return 1
+}
+
+saved() {
+	quiet xl save busy $state && no lists busy
+}
+
+restored() {
+	quiet xl restore $state && works
+}
+
+checkpointed() {
+	quiet xl save -c busy $state && lists busy && works
+}
+
+moved() {
+	local id
+	id=$(xl domid busy)
+	quiet xl migrate -s '' busy 'xl migrate-receive' && [[ $(xl domid busy) -gt $id ]] && works
+}
+
+check "a busy guest with 2 vCPUs" starts
+for ((turn = 1; turn <= times; turn++)); do
+	check "xl save" saved
+	check "all memory is back" all_memory_is_back
+	check "xl restore, and its work is right" restored
+	check "xl save -c, and it goes on" checkpointed
+	check "xl migrate, live, and its work is right" moved
+done
+check "xl destroy" quiet xl destroy busy
+check "it is gone" is_gone busy
+check "all memory is back" all_memory_is_back

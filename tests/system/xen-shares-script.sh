@@ -1,0 +1,124 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Run by Dom0 (xen-dom0.sh) in xen-shares. Times are those that xl list tells, in tenths of a
+# second.
+seconds=20
+
+# spins NAME VCPUS: a guest whose vCPUs never sleep
+spins() {
+	runs "$1" "$2" 128 spin && says "$1" 240 '^SPINS'
+}
+
+tenths() {
+	xl list "$1" | awk 'END { print int($6 * 10 + 0.5) }'
+}
+
+# measure A B: what both have in $seconds, in $a and $b, and how long it was, in $took, all in
+# tenths of a second
+measure() {
+	local at
+	a=$(tenths "$1") b=$(tenths "$2") at=${EPOCHREALTIME/./}
+	sleep $seconds
+	a=$(($(tenths "$1") - a)) b=$(($(tenths "$2") - b))
+	took=$(((${EPOCHREALTIME/./} - at) / 100000))
+	echo "figure   $1 $a, $2 $b of $took tenths of a second"
+}
+
+# near VALUE WANTED: within 10 %
+near() {
+	[[ $((10 * $1)) -ge $((9 * $2)) && $((10 * $1)) -le $((11 * $2)) ]]
+}
+
+on_one_cpu() {
+	local guest
+	for guest in "$@"; do
+		quiet xl vcpu-pin "$guest" all 1 || return
+	done
+}
+
+everywhere() {
+	local guest
+	for guest in "$@"; do
+		quiet xl vcpu-pin "$guest" all all || return
+	done
+}
+
+# Twice as much for b as for a, of the CPU that both are on.
+one_to_two() {
+	quiet xl sched-credit2 -d a -w 256 && quiet xl sched-credit2 -d b -w 512 && measure a b &&
+		near "$b" $((2 * a))
+}
+
+# Dom0's other vCPU has the other CPU.
+shares_of_one_cpu() {
+	on_one_cpu a b && quiet xl vcpu-pin Domain-0 all 0 && one_to_two &&
+		[[ $((a + b)) -ge $((8 * took / 10)) ]]
+}
+
+shares_everywhere() {
+	everywhere a b && quiet xl vcpu-pin Domain-0 all all && one_to_two
+}
+
+capped() {
+	quiet xl sched-credit2 -d a -w 256 -c 25 && measure a b && near "$a" $((took / 4)) &&
+		quiet xl sched-credit2 -d a -c 0
+}
+
+# Both vCPUs would rather run on CPU 1, and do while it is free for them.
+soft() {
+	quiet xl pause b && quiet xl vcpu-pin c all all 1 && quiet xl unpause c && sleep 3 &&
+		on_cpu_mostly c 1 && quiet xl pause c && quiet xl unpause b
+}
+
+on_cpu_mostly() {
+	local i there=0
+	for ((i = 0; i < 20; i++)); do
+		[[ $(xl vcpu-list "$1" | awk 'END { print $4 }') != "$2" ]] || there=$((there + 1))
+		sleep 0.1
+	done
+	echo "figure   $1 was on CPU $2 $there times of 20"
+	[[ $there -ge 17 ]]
+}
+
+# Dom0 does a fixed piece of work in at most three times of what it takes alone.
+work_of_dom0() {
+	local at=${EPOCHREALTIME/./} i
+	for ((i = 0; i < 20; i++)); do
+		md5sum /dom0/vmlinuz >/dev/null
+		sleep 0.05
+	done
+	took=$(((${EPOCHREALTIME/./} - at) / 1000))
+}
+
+not_starved() {
+	local alone
+	quiet xl pause a && quiet xl pause b && work_of_dom0 && alone=$took &&
+		quiet xl unpause a && quiet xl unpause b && work_of_dom0
+	echo "figure   Dom0's work takes $took ms beside two busy guests, $alone ms alone"
+	[[ $took -le $((3 * alone)) ]]
+}
+
+idle_costs_nothing() {
+	runs idle 2 128 idle && says idle 240 '^IDLES' && sleep 5 && measure idle a &&
+		[[ $a -le 4 ]]
+}
+
+all_destroyed() {
+	local guest
+	for guest in a b c idle; do
+		quiet xl destroy $guest || return
+	done
+}
+
+check "a guest that spins on 2 vCPUs" spins a 2
+check "another" spins b 2
+check "weights 256 and 512 on one CPU: 1 to 2" shares_of_one_cpu
+check "the same on all CPUs" shares_everywhere
+check "a cap of 25 gives a quarter of a CPU" capped
+check "Dom0 is not starved by them" not_starved
+check "a third one" spins c 1
+check "soft affinity" soft
+check "an idle guest costs nothing" idle_costs_nothing
+check "they are destroyed" all_destroyed
+check "all memory is back" all_memory_is_back
