@@ -46,7 +46,8 @@ ALL_FUZZERS := $(FUZZERS) $(VMM_FUZZERS)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,bv-boot bv-debian bv-life bv-many data demo fuzz-ioctl \
-	guests host life linux-login memory other-guests state xen-boot xen-dom0 xen-xl)
+	guests host life linux-login memory other-guests state xen-boot xen-console xen-dom0 \
+	xen-iommu xen-xl)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx. (vtx-quick is to go to the
 # short ones once it has been seen to pass often.)
 VTX_TESTS := $(addprefix tests/system/,vtx-quick vtx-guests vtx-linux)
@@ -321,7 +322,7 @@ guests: packages ## builds the test guests
 # --- running -----------------------------------------------------------------------------------
 
 .PHONY: run
-run: module ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
+run: module hypervisor ## an emulated PC, the Xen way or the KVM way (WAY=xen, kvm: no menu)
 	@tests/pc/demo
 
 TESTS = tools/check-style tools/check-layers tools/check-manuals $(UNIT_TESTS) \
