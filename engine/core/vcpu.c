@@ -72,9 +72,9 @@ void bv_vcpu_reset(struct bv_vcpu *vcpu, bool init)
 		vcpu->xcr0 = BV_XCR0_X87;
 		vcpu->mp_state = bv_vcpu_is_bsp(vcpu) || !vcpu->vm->intc ? BV_MP_RUNNABLE :
 									   BV_MP_UNINITIALIZED;
-		if (vcpu->vm->pv && vcpu->vm->pv->vcpu_reset)
-			vcpu->vm->pv->vcpu_reset(vcpu);
 	}
+	if (vcpu->vm->pv && vcpu->vm->pv->vcpu_reset)
+		vcpu->vm->pv->vcpu_reset(vcpu, init);
 	if (vcpu->vm->intc)
 		vcpu->vm->intc->vcpu_reset(vcpu, init);
 	bv_vcpu_request(vcpu, BV_REQ_RELOAD);

@@ -292,12 +292,12 @@ static bool pv_hypercall(struct bv_vcpu *vcpu, struct bv_hypercall *call)
 
 /* ---- birth, reset ---- */
 
-static void pv_reset(struct bv_vcpu *vcpu)
+static void pv_reset(struct bv_vcpu *vcpu, bool init)
 {
 	struct bvk_vcpu *own = bvk_of(vcpu);
 
 	/* The engine resets a vCPU once before it knows us. */
-	if (!own)
+	if (!own || init)
 		return;
 	bvk_zero(&own->pv, sizeof(own->pv));
 	bv_vcpu_pv_each_load(vcpu, false);

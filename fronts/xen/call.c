@@ -32,14 +32,14 @@ struct hypercall {
 /* What is not here answers -ENOSYS, as Xen built without it does. */
 static const struct hypercall hypercalls[] = {
 	CALL(platform_op, false, false, bvx_platform_op),
-	CALL(memory_op, false, false, bvx_memory_op),
-	CALL(multicall, false, false, bvx_multicall),
+	CALL(memory_op, false, true, bvx_memory_op),
+	CALL(multicall, false, true, bvx_multicall),
 	CALL(set_timer_op, true, true, bvx_set_timer_op),
 	CALL(xen_version, true, true, bvx_xen_version),
 	CALL(console_io, true, true, bvx_console_io),
-	CALL(grant_table_op, true, false, bvx_grant_table_op),
+	CALL(grant_table_op, true, true, bvx_grant_table_op),
 	CALL(vm_assist, true, true, bvx_vm_assist),
-	CALL(vcpu_op, true, false, bvx_vcpu_op),
+	CALL(vcpu_op, true, true, bvx_vcpu_op),
 	CALL(sched_op, true, true, bvx_sched_op),
 	CALL(event_channel_op, true, true, bvx_event_channel_op),
 	CALL(physdev_op, false, false, bvx_physdev_op),
@@ -118,6 +118,74 @@ void bvx_hypercall_slow(struct bvx_vcpu *vcpu)
 	from->result = (u64)perform(&call, hypercall);
 }
 
+/* ---- arguments of 32-bit callers ---- */
+
+static u32 aligned(u32 at, u32 to)
+{
+	return (at + to - 1) & ~(to - 1);
+}
+
+/*
+ * Goes through both forms of an argument, field by field, and copies: to the wide form, or from it.
+ * Either may be NULL, to know the size only: of the narrow form in an array. On x86-32 nothing is
+ * aligned to more than 4.
+ */
+static u32 narrow_walk(const char *fields, u8 *wide, u8 *narrow, bool widen)
+{
+	u32 to = 0, from = 0;
+
+	for (; *fields; fields++) {
+		u32 wide_size = *fields == 'p' ? 8 : (u32)(*fields - '0');
+		u32 narrow_size = *fields == 'p' ? 4 : (u32)(*fields - '0');
+
+		if (*fields == '|') {
+			to = aligned(to, 8);
+			from = aligned(from, 4);
+			continue;
+		}
+		to = aligned(to, wide_size);
+		from = aligned(from, narrow_size < 4 ? narrow_size : 4);
+		if (wide && widen) {
+			__builtin_memset(wide + to, 0, wide_size);
+			__builtin_memcpy(wide + to, narrow + from, narrow_size);
+		} else if (wide) {
+			__builtin_memcpy(narrow + from, wide + to, narrow_size);
+		}
+		to += wide_size;
+		from += narrow_size;
+	}
+	return aligned(from, 4);
+}
+
+size_t bvx_arg_stride(const struct bvx_call *call, size_t size, const char *narrow)
+{
+	return call->wide || !narrow ? size : narrow_walk(narrow, NULL, NULL, true);
+}
+
+int bvx_arg_in(struct bvx_call *call, u64 gva, void *arg, size_t size, const char *narrow)
+{
+	u8 form[BVX_ARG_BYTES];
+
+	if (call->wide || !narrow)
+		return bvx_copy_in(call->vcpu, arg, gva, size);
+	if (bvx_copy_in(call->vcpu, form, gva, bvx_arg_stride(call, size, narrow)))
+		return -XEN_EFAULT;
+	__builtin_memset(arg, 0, size);
+	narrow_walk(narrow, arg, form, true);
+	return 0;
+}
+
+int bvx_arg_out(struct bvx_call *call, u64 gva, const void *arg, size_t size, const char *narrow)
+{
+	u8 form[BVX_ARG_BYTES] = { 0 };
+
+	if (call->wide || !narrow)
+		return bvx_copy_out(call->vcpu, gva, arg, size);
+	return bvx_copy_out(call->vcpu, gva, form, narrow_walk(narrow, (u8 *)arg, form, false));
+}
+
+/* ---- subops ---- */
+
 long bvx_subop(struct bvx_call *call, const struct bvx_op *ops, u32 count, u64 cmd, u64 gva)
 {
 	const struct bvx_op *op = cmd < count && ops[cmd].name ? &ops[cmd] : NULL;
@@ -131,11 +199,11 @@ long bvx_subop(struct bvx_call *call, const struct bvx_op *ops, u32 count, u64 c
 		return bvx_call_refuse(call, XEN_EPERM, "for Dom0 only");
 	if (op->flags & BVX_WIDE && !call->wide)
 		return bvx_call_refuse(call, XEN_ENOSYS, "not offered to 32-bit code");
-	if (op->flags & BVX_IN && bvx_copy_in(call->vcpu, call->data, gva, op->size))
+	if (op->flags & BVX_IN && bvx_arg_in(call, gva, call->data, op->size, op->narrow))
 		return bvx_call_refuse(call, XEN_EFAULT, "no argument at %#llx", gva);
 	result = op->perform(call);
 	if (op->flags & BVX_OUT && result >= 0 &&
-	    bvx_copy_out(call->vcpu, gva, call->data, op->size))
+	    bvx_arg_out(call, gva, call->data, op->size, op->narrow))
 		return bvx_call_refuse(call, XEN_EFAULT, "argument at %#llx is not writable", gva);
 	return result;
 }
@@ -151,7 +219,9 @@ bool bvx_call_breathe(struct bvx_call *call)
 
 static long multicall_one(struct bvx_call *outer, const struct multicall_entry *entry)
 {
-	struct bvx_call call = { .vcpu = outer->vcpu, .domain = outer->domain, .wide = true };
+	struct bvx_call call = { .vcpu = outer->vcpu,
+				 .domain = outer->domain,
+				 .wide = outer->wide };
 	const struct hypercall *hypercall = hypercall_find(entry->op);
 	long result;
 
@@ -166,18 +236,19 @@ static long multicall_one(struct bvx_call *outer, const struct multicall_entry *
 /* args: entries, their number */
 long bvx_multicall(struct bvx_call *call)
 {
+	static const char narrow[] = "pppppppp";
 	struct multicall_entry entry;
 	u32 count = (u32)call->args[1];
+	size_t stride = bvx_arg_stride(call, sizeof(entry), narrow);
 
 	for (u32 i = 0; i < count; i++) {
-		u64 at = call->args[0] + i * sizeof(entry);
+		u64 at = call->args[0] + i * stride;
 
-		if (bvx_copy_in(call->vcpu, &entry, at, sizeof(entry)))
+		if (bvx_arg_in(call, at, &entry, sizeof(entry), narrow))
 			return bvx_refuse(call->domain, XEN_EFAULT, "multicall: entry %u at %#llx",
 					  i, at);
 		entry.result = (u64)multicall_one(call, &entry);
-		if (bvx_copy_out(call->vcpu, at + offsetof(struct multicall_entry, result),
-				 &entry.result, sizeof(entry.result)))
+		if (bvx_long_out(call, (void *)(unsigned long)at, 1, entry.result))
 			return -XEN_EFAULT;
 		if (bvx_call_breathe(call))
 			return 0;

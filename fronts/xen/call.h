@@ -26,13 +26,19 @@ struct bvx_call {
 #define BVX_IN 1u /* the argument is copied in before */
 #define BVX_OUT 2u /* and out after success (a result that is not negative) */
 #define BVX_PRIVILEGED 4u /* for Dom0 only */
-#define BVX_WIDE 8u /* has longs or handles in it: 64-bit callers only */
+#define BVX_WIDE 8u /* for 64-bit callers only */
 
+/*
+ * The argument is another structure for 32-bit callers: `narrow` has its fields in order, 2, 4 or 8
+ * for integers of so many bytes, p for a long or a handle, | where a structure within it ends.
+ * NULL: the same for both.
+ */
 struct bvx_op {
 	const char *name; /* NULL: there is none of that number */
 	u16 size;
 	u16 flags;
 	long (*perform)(struct bvx_call *call);
+	const char *narrow;
 };
 
 #define BVX_OP(op, type, op_flags, handler) \
@@ -41,6 +47,10 @@ struct bvx_op {
 		sizeof(type),               \
 		op_flags,                   \
 		handler,                    \
+	}
+#define BVX_OP_NARROW(op, type, op_flags, handler, fields)    \
+	[op] = {                                              \
+		#op, sizeof(type), op_flags, handler, fields, \
 	}
 #define BVX_OP_PLAIN(op, op_flags, handler) \
 	[op] = {                            \
@@ -68,6 +78,26 @@ static inline int bvx_item_out(struct bvx_call *call, const void *handle, u64 in
 {
 	return bvx_copy_out(call->vcpu, (u64)(unsigned long)handle + index * bytes, from, bytes);
 }
+
+/* The same of longs (frame numbers), which are half as long for 32-bit callers. */
+static inline int bvx_long_in(struct bvx_call *call, unsigned long *to, const void *handle,
+			      u64 index)
+{
+	*to = 0;
+	return bvx_item_in(call, to, handle, index, call->wide ? 8 : 4);
+}
+
+static inline int bvx_long_out(struct bvx_call *call, const void *handle, u64 index,
+			       unsigned long value)
+{
+	return bvx_item_out(call, handle, index, &value, call->wide ? 8 : 4);
+}
+
+/* An argument that 32-bit callers have in the form `narrow` (NULL: alike), in and out. */
+int bvx_arg_in(struct bvx_call *call, u64 gva, void *arg, size_t size, const char *narrow);
+int bvx_arg_out(struct bvx_call *call, u64 gva, const void *arg, size_t size, const char *narrow);
+/* How many bytes it takes in the caller's form, in an array. */
+size_t bvx_arg_stride(const struct bvx_call *call, size_t size, const char *narrow);
 
 /* Between the steps of a long call: gives way. true: the caller is to stop soon (it is ending). */
 bool bvx_call_breathe(struct bvx_call *call);

@@ -262,11 +262,21 @@ void bvx_use_end(struct bvx_use *use)
 
 /* ---- versions ---- */
 
+static u16 marks_of(const struct bvx_active *active)
+{
+	return (active->readers || active->writers ? GTF_reading : 0) |
+	       (active->writers ? GTF_writing : 0);
+}
+
+/*
+ * Whether an entry is in use that a switch would forget. The reserved ones, which the tools filled
+ * in and the daemons have mapped, are kept.
+ */
 static bool any_active(const struct bvx_grants *grants)
 {
 	for (u32 i = 0; i < grants->frames; i++)
-		for (u32 j = 0; j < BVX_GRANTS_V1; j++)
-			if (grants->active[i][j].readers || grants->active[i][j].writers)
+		for (u32 j = i ? 0 : GNTTAB_NR_RESERVED_ENTRIES; j < BVX_GRANTS_V1; j++)
+			if (marks_of(&grants->active[i][j]))
 				return true;
 	return false;
 }
@@ -291,16 +301,21 @@ static void table_convert(struct bvx_grants *grants, u32 version)
 		__builtin_memset(grants->frame[i].va, 0, BV_PAGE_SIZE);
 	for (u32 i = 0; i < grants->status_frames; i++)
 		__builtin_memset(grants->status[i].va, 0, BV_PAGE_SIZE);
+	grants->version = version;
 	for (u32 i = 0; i < GNTTAB_NR_RESERVED_ENTRIES; i++) {
+		u16 marks = marks_of(active_of(grants, i));
+
+		kept[i].flags &= (u16) ~(GTF_reading | GTF_writing);
 		if (version == 1) {
+			kept[i].flags |= marks;
 			v1[i] = kept[i];
 			continue;
 		}
 		v2[i].full_page.frame = kept[i].frame;
 		v2[i].hdr.domid = kept[i].domid;
 		v2[i].hdr.flags = kept[i].flags;
+		*status_of(grants, i) = marks;
 	}
-	grants->version = version;
 }
 
 static int version_switch(struct bvx_domain *domain, u32 version)
@@ -311,11 +326,13 @@ static int version_switch(struct bvx_domain *domain, u32 version)
 	if (error)
 		return error;
 	bv_host_spin_lock(&grants->lock);
-	if (any_active(grants))
+	if (grants->version == version)
+		error = 0;
+	else if (any_active(grants))
 		error = -XEN_EBUSY;
 	else if (version == 2 && grants->status_frames < status_frames_due(grants))
 		error = -XEN_EAGAIN;
-	else if (grants->version != version)
+	else
 		table_convert(grants, version);
 	bv_host_spin_unlock(&grants->lock);
 	return error;

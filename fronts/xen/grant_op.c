@@ -385,7 +385,7 @@ static long setup_table(struct bvx_call *call, void *item)
 	for (u32 i = 0; !op->status && i < op->nr_frames; i++) {
 		xen_pfn_t gfn = domain->grants->frame_gfn[i];
 
-		if (bvx_item_out(call, op->frame_list.p, i, &gfn, sizeof(gfn)))
+		if (bvx_long_out(call, op->frame_list.p, i, gfn))
 			op->status = GNTST_bad_virt_addr;
 	}
 	bvx_domain_put(domain);
@@ -438,6 +438,7 @@ struct grant_op {
 	u16 size;
 	bool single; /* the count must be 1 */
 	long (*perform)(struct bvx_call *call, void *item);
+	const char *narrow; /* as struct bvx_op has it */
 };
 
 static const struct grant_op ops[] = {
@@ -446,29 +447,32 @@ static const struct grant_op ops[] = {
 	[GNTTABOP_unmap_grant_ref] = { "GNTTABOP_unmap_grant_ref",
 				       sizeof(struct gnttab_unmap_grant_ref), false, unmap_item },
 	[GNTTABOP_setup_table] = { "GNTTABOP_setup_table", sizeof(struct gnttab_setup_table), true,
-				   setup_table },
-	[GNTTABOP_copy] = { "GNTTABOP_copy", sizeof(struct gnttab_copy), false, copy_item },
+				   setup_table, "242p" },
+	[GNTTABOP_copy] = { "GNTTABOP_copy", sizeof(struct gnttab_copy), false, copy_item,
+			    "p22|p22|222" },
 	[GNTTABOP_query_size] = { "GNTTABOP_query_size", sizeof(struct gnttab_query_size), true,
 				  query_size },
 	[GNTTABOP_set_version] = { "GNTTABOP_set_version", sizeof(struct gnttab_set_version), true,
 				   set_version },
 	[GNTTABOP_get_status_frames] = { "GNTTABOP_get_status_frames",
 					 sizeof(struct gnttab_get_status_frames), true,
-					 get_status_frames },
+					 get_status_frames, "422p" },
 	[GNTTABOP_get_version] = { "GNTTABOP_get_version", sizeof(struct gnttab_get_version), true,
 				   get_version },
 };
 
 static long items(struct bvx_call *call, const struct grant_op *op, u64 gva, u32 count)
 {
+	size_t stride = bvx_arg_stride(call, op->size, op->narrow);
+
 	for (u32 i = 0; i < count; i++) {
-		u64 at = gva + (u64)i * op->size;
+		u64 at = gva + (u64)i * stride;
 		long result;
 
-		if (bvx_copy_in(call->vcpu, call->data, at, op->size))
+		if (bvx_arg_in(call, at, call->data, op->size, op->narrow))
 			return bvx_call_refuse(call, XEN_EFAULT, "item %u at %#llx", i, at);
 		result = op->perform(call, call->data);
-		if (bvx_copy_out(call->vcpu, at, call->data, op->size))
+		if (bvx_arg_out(call, at, call->data, op->size, op->narrow))
 			return bvx_call_refuse(call, XEN_EFAULT, "item %u at %#llx", i, at);
 		if (result < 0)
 			return result;

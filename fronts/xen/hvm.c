@@ -23,6 +23,7 @@ static const u8 rules[HVM_NR_PARAMS] = {
 	[HVM_PARAM_PAE_ENABLED] = PARAM_TOOLS,
 	[HVM_PARAM_IOREQ_PFN] = PARAM_SECRET,
 	[HVM_PARAM_BUFIOREQ_PFN] = PARAM_SECRET,
+	[HVM_PARAM_VIRIDIAN] = PARAM_TOOLS,
 	[HVM_PARAM_TIMER_MODE] = PARAM_TOOLS,
 	[HVM_PARAM_HPET_ENABLED] = PARAM_TOOLS,
 	[HVM_PARAM_IDENT_PT] = PARAM_TOOLS,
@@ -60,6 +61,7 @@ static int value_check(struct bvx_call *call, u32 index, u64 value)
 	case HVM_PARAM_TIMER_MODE:
 		good = value <= HVMPTM_one_missed_tick_pending;
 		break;
+	case HVM_PARAM_VIRIDIAN:
 	case HVM_PARAM_ALTP2M:
 	case HVM_PARAM_MCA_CAP:
 		good = !value;

@@ -121,7 +121,7 @@ static int extent_populate(struct reservation *res, u64 index)
 	xen_pfn_t gfn;
 	int error;
 
-	if (bvx_item_in(res->call, &gfn, res->op->extent_start.p, index, sizeof(gfn)))
+	if (bvx_long_in(res->call, &gfn, res->op->extent_start.p, index))
 		return -XEN_EFAULT;
 	if (gfn >= BVX_MAX_GFN || gfn & ((1ULL << order) - 1) ||
 	    gfn + (1ULL << order) > BVX_MAX_GFN)
@@ -149,7 +149,7 @@ static int extent_decrease(struct reservation *res, u64 index)
 {
 	xen_pfn_t gfn;
 
-	if (bvx_item_in(res->call, &gfn, res->op->extent_start.p, index, sizeof(gfn)))
+	if (bvx_long_in(res->call, &gfn, res->op->extent_start.p, index))
 		return -XEN_EFAULT;
 	if (gfn >= BVX_MAX_GFN)
 		return bvx_call_refuse(res->call, XEN_EINVAL, "gfn %#llx", (u64)gfn);
@@ -461,8 +461,7 @@ static int batch_one(struct bvx_call *call, struct bvx_domain *domain,
 	xen_pfn_t gfn;
 	int error;
 
-	if (bvx_item_in(call, &index, op->idxs.p, i, sizeof(index)) ||
-	    bvx_item_in(call, &gfn, op->gpfns.p, i, sizeof(gfn)))
+	if (bvx_long_in(call, &index, op->idxs.p, i) || bvx_long_in(call, &gfn, op->gpfns.p, i))
 		return -XEN_EFAULT;
 	if (op->space == XENMAPSPACE_gmfn_foreign)
 		error = place_foreign(call, domain, op->u.foreign_domid, gfn, index);
@@ -637,31 +636,36 @@ static long acquire_resource(struct bvx_call *call)
 }
 
 #define INOUT (BVX_IN | BVX_OUT)
+#define TOOLS (INOUT | BVX_PRIVILEGED | BVX_WIDE)
+#define RESERVATION "pp442"
 
 static const struct bvx_op ops[] = {
-	BVX_OP(XENMEM_decrease_reservation, struct xen_memory_reservation, BVX_IN, decrease),
+	BVX_OP_NARROW(XENMEM_decrease_reservation, struct xen_memory_reservation, BVX_IN, decrease,
+		      RESERVATION),
 	BVX_OP_PLAIN(XENMEM_maximum_ram_page, 0, maximum_ram_page),
 	BVX_OP(XENMEM_current_reservation, struct xen_memory_domain, BVX_IN, current_reservation),
 	BVX_OP(XENMEM_maximum_reservation, struct xen_memory_domain, BVX_IN, maximum_reservation),
-	BVX_OP(XENMEM_populate_physmap, struct xen_memory_reservation, BVX_IN, populate),
-	BVX_OP(XENMEM_add_to_physmap, struct xen_add_to_physmap, BVX_IN, add_to_physmap),
-	BVX_OP(XENMEM_memory_map, struct xen_memory_map, INOUT, memory_map),
-	BVX_OP(XENMEM_set_memory_map, struct xen_foreign_memory_map, BVX_IN, set_memory_map),
+	BVX_OP_NARROW(XENMEM_populate_physmap, struct xen_memory_reservation, BVX_IN, populate,
+		      RESERVATION),
+	BVX_OP_NARROW(XENMEM_add_to_physmap, struct xen_add_to_physmap, BVX_IN, add_to_physmap,
+		      "224pp"),
+	BVX_OP_NARROW(XENMEM_memory_map, struct xen_memory_map, INOUT, memory_map, "4p"),
+	BVX_OP(XENMEM_set_memory_map, struct xen_foreign_memory_map, BVX_IN | BVX_WIDE,
+	       set_memory_map),
 	BVX_OP(XENMEM_maximum_gpfn, struct xen_memory_domain, BVX_IN, maximum_gpfn),
-	BVX_OP(XENMEM_remove_from_physmap, struct xen_remove_from_physmap, BVX_IN,
-	       remove_from_physmap),
-	BVX_OP(XENMEM_set_pod_target, struct xen_pod_target, INOUT | BVX_PRIVILEGED, pod_target),
-	BVX_OP(XENMEM_get_pod_target, struct xen_pod_target, INOUT | BVX_PRIVILEGED, pod_target),
+	BVX_OP_NARROW(XENMEM_remove_from_physmap, struct xen_remove_from_physmap, BVX_IN,
+		      remove_from_physmap, "2p"),
+	BVX_OP(XENMEM_set_pod_target, struct xen_pod_target, TOOLS, pod_target),
+	BVX_OP(XENMEM_get_pod_target, struct xen_pod_target, TOOLS, pod_target),
 	BVX_OP_PLAIN(XENMEM_get_sharing_freed_pages, 0, no_sharing),
 	BVX_OP_PLAIN(XENMEM_get_sharing_shared_pages, 0, no_sharing),
-	BVX_OP(XENMEM_add_to_physmap_batch, struct xen_add_to_physmap_batch, BVX_IN,
-	       add_to_physmap_batch),
-	BVX_OP(XENMEM_claim_pages, struct xen_memory_reservation, BVX_IN | BVX_PRIVILEGED,
-	       claim_pages),
-	BVX_OP(XENMEM_reserved_device_memory_map, struct xen_reserved_device_memory_map, INOUT,
-	       reserved_device_memory),
-	BVX_OP(XENMEM_acquire_resource, struct xen_mem_acquire_resource, INOUT | BVX_PRIVILEGED,
-	       acquire_resource),
+	BVX_OP_NARROW(XENMEM_add_to_physmap_batch, struct xen_add_to_physmap_batch, BVX_IN,
+		      add_to_physmap_batch, "2222ppp"),
+	BVX_OP(XENMEM_claim_pages, struct xen_memory_reservation,
+	       BVX_IN | BVX_PRIVILEGED | BVX_WIDE, claim_pages),
+	BVX_OP(XENMEM_reserved_device_memory_map, struct xen_reserved_device_memory_map,
+	       INOUT | BVX_WIDE, reserved_device_memory),
+	BVX_OP(XENMEM_acquire_resource, struct xen_mem_acquire_resource, TOOLS, acquire_resource),
 };
 
 /* args: subop and first extent, argument */

@@ -237,7 +237,7 @@ static const struct bvx_op ops[] = {
 	BVX_OP_PLAIN(SCHEDOP_yield, 0, yield),
 	BVX_OP_PLAIN(SCHEDOP_block, 0, block),
 	BVX_OP(SCHEDOP_shutdown, struct sched_shutdown, BVX_IN, shutdown),
-	BVX_OP(SCHEDOP_poll, struct sched_poll, BVX_IN | BVX_WIDE, poll),
+	BVX_OP_NARROW(SCHEDOP_poll, struct sched_poll, BVX_IN, poll, "p48"),
 	BVX_OP(SCHEDOP_remote_shutdown, struct sched_remote_shutdown, BVX_IN | BVX_PRIVILEGED,
 	       remote_shutdown),
 	BVX_OP(SCHEDOP_shutdown_code, struct sched_shutdown, BVX_IN, shutdown_code),

@@ -440,13 +440,14 @@ static long register_info(struct bvx_call *call)
 
 static const struct bvx_op ops[] = {
 	BVX_OP_PLAIN(VCPUOP_is_up, 0, is_up),
-	BVX_OP(VCPUOP_get_runstate_info, struct vcpu_runstate_info, BVX_OUT, get_runstate),
+	BVX_OP(VCPUOP_get_runstate_info, struct vcpu_runstate_info, BVX_OUT | BVX_WIDE,
+	       get_runstate),
 	BVX_OP(VCPUOP_register_runstate_memory_area, struct vcpu_register_runstate_memory_area,
-	       BVX_IN, register_runstate),
+	       BVX_IN | BVX_WIDE, register_runstate),
 	BVX_OP(VCPUOP_set_periodic_timer, struct vcpu_set_periodic_timer, BVX_IN, set_periodic),
 	BVX_OP_PLAIN(VCPUOP_stop_periodic_timer, 0, stop_periodic),
-	BVX_OP(VCPUOP_set_singleshot_timer, struct vcpu_set_singleshot_timer, BVX_IN,
-	       set_singleshot),
+	BVX_OP_NARROW(VCPUOP_set_singleshot_timer, struct vcpu_set_singleshot_timer, BVX_IN,
+		      set_singleshot, "84"),
 	BVX_OP_PLAIN(VCPUOP_stop_singleshot_timer, 0, stop_singleshot),
 	BVX_OP(VCPUOP_register_vcpu_info, struct vcpu_register_vcpu_info, BVX_IN, register_info),
 	BVX_OP_PLAIN(VCPUOP_send_nmi, 0, send_nmi),

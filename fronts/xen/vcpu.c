@@ -157,7 +157,16 @@ static void exit_halted(struct bvx_vcpu *vcpu)
 
 static void exit_shutdown(struct bvx_vcpu *vcpu)
 {
-	bvx_note("d%uv%u: triple fault", vcpu->domain->id, vcpu->index);
+	struct bv_sregs sregs;
+	struct bv_gprs gprs;
+
+	bv_vcpu_gprs_get(vcpu->vcpu, &gprs);
+	bv_vcpu_sregs_get(vcpu->vcpu, &sregs);
+	bvx_note("d%uv%u: triple fault at %#x:%#llx, RSP %#llx, CR0 %#llx, CR2 %#llx, CR3 %#llx, "
+		 "CR4 %#llx, EFER %#llx",
+		 vcpu->domain->id, vcpu->index, sregs.seg[BV_SEG_CS].sel, gprs.rip,
+		 gprs.gpr[BV_RSP], (u64)sregs.cr0, (u64)sregs.cr2, (u64)sregs.cr3, (u64)sregs.cr4,
+		 (u64)sregs.efer);
 	bvx_domain_shutdown(vcpu->domain, vcpu->domain->params[HVM_PARAM_TRIPLE_FAULT_REASON]);
 }
 
@@ -185,20 +194,40 @@ static void (*const exits[])(struct bvx_vcpu *) = {
 	[BV_RUN_INTERNAL] = exit_internal,   [BV_RUN_DEAD] = exit_dead,
 };
 
+static void run(struct bvx_vcpu *vcpu)
+{
+	enum bv_run_reason reason;
+
+	bv_vcpu_run(vcpu->vcpu, &vcpu->run);
+	reason = vcpu->run.reason;
+	if (reason < BV_ARRAY_SIZE(exits) && exits[reason])
+		exits[reason](vcpu);
+}
+
+/*
+ * The engine takes over what an exit left to the front, such as a hypercall's result: who looks at
+ * a vCPU that is parked finds its registers as they are after that. A guest that has suspended
+ * itself is saved so.
+ */
+static void finish(struct bvx_vcpu *vcpu)
+{
+	vcpu->run.immediate_exit = true;
+	while (vcpu->run.reason != BV_RUN_INTERRUPTED)
+		run(vcpu);
+	vcpu->run.immediate_exit = false;
+}
+
 void bvx_vcpu_thread(struct bvx_vcpu *vcpu)
 {
 	for (;;) {
-		enum bv_run_reason reason;
-
 		if (bv_unlikely(!bvx_vcpu_may_run(vcpu)) || vcpu->parked ||
-		    vcpu->run.reason == BV_RUN_INTERRUPTED)
+		    vcpu->run.reason == BV_RUN_INTERRUPTED) {
+			finish(vcpu);
 			park(vcpu);
+		}
 		if (__atomic_load_n(&vcpu->ended, __ATOMIC_ACQUIRE))
 			return;
-		bv_vcpu_run(vcpu->vcpu, &vcpu->run);
-		reason = vcpu->run.reason;
-		if (reason < BV_ARRAY_SIZE(exits) && exits[reason])
-			exits[reason](vcpu);
+		run(vcpu);
 	}
 }
 
@@ -226,10 +255,12 @@ static bool never_ran(struct bvx_vcpu *vcpu)
 	return state == BV_MP_UNINITIALIZED || state == BV_MP_INIT_RECEIVED;
 }
 
-static void pv_reset(struct bv_vcpu *engine)
+/* A CPU that was taken out of service halts for good; INIT brings it back. */
+static void pv_reset(struct bv_vcpu *engine, bool init)
 {
 	struct bvx_vcpu *vcpu = vcpu_of(engine);
 
+	(void)init;
 	if (vcpu)
 		__atomic_store_n(&vcpu->down, false, __ATOMIC_RELEASE);
 }

@@ -510,3 +510,91 @@ TEST(a_paused_domain_stands_still_and_a_destroyed_one_ends)
 		pthread_join(threads[i], NULL);
 	world_stop();
 }
+
+/* The layouts of x86-32: longs and handles are 4 bytes, and nothing is aligned to more. */
+struct narrow_reservation {
+	u32 extents, count, order, flags;
+	u16 domid;
+};
+
+TEST(calls_of_32_bit_code_have_their_own_layouts)
+{
+	struct narrow_reservation reservation = { (u32)LIST, 2, 0, 0, DOMID_SELF };
+	const u32 batch[2][8] = {
+		{ __HYPERVISOR_xen_version, 77, XENVER_pagesize },
+		{ __HYPERVISOR_memory_op, 77, XENMEM_current_reservation, (u32)LIST2 },
+	};
+	const struct {
+		u16 domid, size;
+		u32 space, idx, gpfn;
+	} add = { DOMID_SELF, 0, XENMAPSPACE_shared_info, 0, 0x50 };
+	struct dom d;
+	u32 *list;
+
+	world_start();
+	domu_make(&d, 1, 256);
+	list = at(d.domain, LIST);
+	list[0] = 0xa0;
+	list[1] = 0xa1;
+	memcpy(at(d.domain, ARG), &reservation, sizeof(reservation));
+	CHECK_EQ(fake_hypercall32(d.v[0], __HYPERVISOR_memory_op, XENMEM_decrease_reservation, ARG,
+				  0, 0, 0),
+		 2);
+	CHECK_EQ(bvx_p2m_look(&d.domain->p2m, 0xa0).type, BVX_NONE);
+	CHECK_EQ(bvx_p2m_look(&d.domain->p2m, 0xa1).type, BVX_NONE);
+	CHECK_EQ(bvx_p2m_look(&d.domain->p2m, 0xa2).type, BVX_RAM);
+	memcpy(at(d.domain, ARG), &add, sizeof(add));
+	CHECK_EQ(fake_hypercall32(d.v[0], __HYPERVISOR_memory_op, XENMEM_add_to_physmap, ARG, 0, 0,
+				  0),
+		 0);
+	CHECK_EQ(bvx_p2m_look(&d.domain->p2m, 0x50).type, BVX_SHARED);
+	*(u16 *)at(d.domain, LIST2) = DOMID_SELF;
+	memcpy(at(d.domain, LIST), batch, sizeof(batch));
+	CHECK_EQ(fake_hypercall32(d.v[0], __HYPERVISOR_multicall, LIST, 2, 0, 0, 0), 0);
+	CHECK_EQ(list[1], BV_PAGE_SIZE);
+	CHECK_EQ(list[9], 253);
+	/* What has no form for them is refused. */
+	CHECK_EQ(fake_hypercall32(d.v[0], __HYPERVISOR_vcpu_op,
+				  VCPUOP_register_runstate_memory_area, 0, ARG, 0, 0),
+		 -XEN_ENOSYS);
+	domu_destroy(&d);
+	world_stop();
+}
+
+/* It suspends itself: from 64-bit code, as a guest in long mode with paging would be. */
+static bool suspending_guest(struct bv_vcpu *vcpu, void *arg)
+{
+	(void)arg;
+	vcpu->gprs.gpr[BV_RAX] = __HYPERVISOR_sched_op;
+	vcpu->gprs.gpr[BV_RBX] = SCHEDOP_shutdown;
+	vcpu->gprs.gpr[BV_RCX] = ARG;
+	vcpu->exit.kind = BV_EXIT_HYPERCALL;
+	vcpu->exit.length = 3;
+	return true;
+}
+
+TEST(a_guest_that_suspended_itself_has_the_result_of_its_call)
+{
+	const struct sched_shutdown reason = { SHUTDOWN_suspend };
+	struct bv_gprs gprs = { 0 };
+	struct xen_domctl op = { 0 };
+	struct dom d;
+	pthread_t thread;
+
+	world_start();
+	domu_make(&d, 1, 64);
+	memcpy(at(d.domain, ARG), &reason, sizeof(reason));
+	bv_vcpu_mp_set(d.v[0]->vcpu, BV_MP_RUNNABLE);
+	fake_guest(d.v[0]->vcpu, suspending_guest, NULL);
+	pthread_create(&thread, NULL, thread_run, d.v[0]);
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_unpausedomain, d.domain->id), 0);
+	do {
+		CHECK_EQ(domctl(&op, XEN_DOMCTL_getdomaininfo, d.domain->id), 0);
+	} while (!(op.u.getdomaininfo.flags & XEN_DOMINF_shutdown));
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_pausedomain, d.domain->id), 0);
+	bv_vcpu_gprs_get(d.v[0]->vcpu, &gprs);
+	CHECK_EQ(gprs.gpr[BV_RAX], 0);
+	domu_destroy(&d);
+	pthread_join(thread, NULL);
+	world_stop();
+}

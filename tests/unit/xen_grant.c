@@ -218,6 +218,33 @@ TEST(version_2_has_its_marks_in_the_status_words)
 	world_stop();
 }
 
+/* As a kernel does at its start, when the daemons have its store and console mapped already. */
+TEST(a_version_is_asked_for_while_reserved_entries_are_in_use)
+{
+	struct gnttab_set_version version = { 1 };
+	struct gnttab_map_grant_ref op;
+	union grant_entry_v2 *v2;
+
+	grants_start();
+	table[1] = (struct grant_entry_v1){ GTF_permit_access, 0, 7 };
+	op = map_op(1, 0);
+	CHECK_EQ(GRANT(dom0.v[0], GNTTABOP_map_grant_ref, &op), 0);
+	CHECK_EQ(op.status, GNTST_okay);
+	CHECK_EQ(GRANT(d.v[0], GNTTABOP_set_version, &version), 0);
+	CHECK_EQ(table[1].flags, GTF_permit_access | GTF_reading | GTF_writing);
+	version.version = 2;
+	CHECK_EQ(GRANT(d.v[0], GNTTABOP_set_version, &version), 0);
+	v2 = (void *)table;
+	CHECK_EQ(v2[1].hdr.flags, GTF_permit_access);
+	CHECK_EQ(v2[1].full_page.frame, 7);
+	version.version = 1;
+	CHECK_EQ(GRANT(d.v[0], GNTTABOP_set_version, &version), 0);
+	CHECK_EQ(table[1].flags, GTF_permit_access | GTF_reading | GTF_writing);
+	CHECK_EQ(unmap(1, op.handle), GNTST_okay);
+	CHECK_EQ(table[1].flags, GTF_permit_access);
+	world_stop();
+}
+
 TEST(a_part_of_a_page_is_copied_and_not_mapped)
 {
 	struct gnttab_copy copy = { .len = 16, .flags = GNTCOPY_source_gref };

@@ -293,7 +293,7 @@ struct bv_pv_ops {
 	 * to date before entry.
 	 */
 	void (*refresh)(struct bv_vcpu *vcpu);
-	void (*vcpu_reset)(struct bv_vcpu *vcpu);
+	void (*vcpu_reset)(struct bv_vcpu *vcpu, bool init);
 	/*
 	 * A vector that the front has for the vCPU, before those of any interrupt controller; -1:
 	 * none. With `take` it is delivered at the entry at hand. any.
