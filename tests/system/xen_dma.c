@@ -15,6 +15,7 @@
 
 #define PAGE 4096ul
 #define PAGES 16384ul
+#define LENGTH 2048ul /* of a copy: the device's buffer is a page, and refuses to be filled */
 #define REACH (1ull << 28) /* what the device can address */
 #define BUFFER 0x40000ull /* in the device */
 #define SOURCE 0x80
@@ -104,7 +105,7 @@ static void copy(uint64_t from, uint64_t to, uint64_t how)
 {
 	set(SOURCE, from);
 	set(TARGET, to);
-	set(BYTES, PAGE);
+	set(BYTES, LENGTH);
 	set(COMMAND, GO | how);
 	while (*(volatile uint64_t *)(registers + COMMAND) & GO)
 		usleep(10000);
@@ -112,7 +113,7 @@ static void copy(uint64_t from, uint64_t to, uint64_t how)
 
 static int has_magic(const uint8_t *page)
 {
-	for (size_t i = 0; i + 4 <= PAGE; i += 4)
+	for (size_t i = 0; i + 4 <= LENGTH; i += 4)
 		if (*(const uint32_t *)(page + i) == MAGIC)
 			return 1;
 	return 0;
@@ -129,12 +130,12 @@ int main(void)
 	here = low_page(memory, &at);
 	first = at++;
 	there = low_page(memory, &at);
-	for (size_t i = 0; i < PAGE; i++)
+	for (size_t i = 0; i < LENGTH; i++)
 		memory[first * PAGE + i] = (uint8_t)(i * 7 + i / 256);
 	copy(here, BUFFER, 0);
 	copy(BUFFER, there, TO_MEMORY);
 	printf("own memory: %sreached\n",
-	       memcmp(memory + first * PAGE, memory + at * PAGE, PAGE) ? "not " : "");
+	       memcmp(memory + first * PAGE, memory + at * PAGE, LENGTH) ? "not " : "");
 	copy(IMAGE, BUFFER, 0);
 	copy(BUFFER, there, TO_MEMORY);
 	printf("hypervisor: %sreached\n", has_magic(memory + at * PAGE) ? "" : "not ");
