@@ -17,6 +17,8 @@ PREFIX ?= /usr/local
 # V=1 shows the commands.
 Q := $(if $(V),,@)
 BUILD := build
+# For what a person waits for: all CPUs, where nothing else was said.
+PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 export MODULE FUZZ_SECONDS
 
 # Sources of the engine that a program cannot run, if any: they are left out of the unit tests'
@@ -47,8 +49,8 @@ SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,bv-boot bv-debian bv-devices bv-gdb bv-life \
 	bv-login bv-many bv-others data demo fuzz-ioctl guests host life linux-login memory \
-	other-guests state xen-boot xen-dom0 xen-domu xen-iommu xen-life xen-save xen-shares \
-	xen-tools xen-xl)
+	other-guests state xen-boot xen-console xen-dom0 xen-domu xen-iommu xen-life xen-save \
+	xen-shares xen-tools xen-xl)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx. (vtx-quick is to go to the
 # short ones once it has been seen to pass often.)
 VTX_TESTS := $(addprefix tests/system/,vtx-quick vtx-guests vtx-linux)
@@ -91,11 +93,10 @@ module-%:
 	@$(MAKE) --no-print-directory -C /usr/src/linux-headers-$* \
 		M=$(CURDIR)/$(BUILD)/module-$* modules
 
-# Alone that of the kernel which the emulated PC starts, on all CPUs: a person waits for it.
+# Alone that of the kernel which the emulated PC starts.
 .PHONY: run-module
 run-module: packages
-	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) \
-		module-$(firstword $(MODULE_VERSIONS))
+	@$(MAKE) --no-print-directory $(PARALLEL) module-$(firstword $(MODULE_VERSIONS))
 
 .PHONY: install
 install: install-module install-hypervisor install-bv ## installs the module, the hypervisor, bv
@@ -125,7 +126,7 @@ METAL_MAX_BYTES := 524288
 
 .PHONY: hypervisor
 hypervisor: packages ## builds the hypervisor, build/hypervisor/bivisor
-	@$(MAKE) --no-print-directory $(METAL)/bivisor
+	@$(MAKE) --no-print-directory $(PARALLEL) $(METAL)/bivisor
 
 $(METAL)/obj/%.o: %.c Makefile | $(BUILD)/packages
 	@mkdir -p $(@D)
@@ -331,7 +332,7 @@ guests: packages ## builds the test guests
 RUN_NEEDS = $(if $(filter stock,$(MODULE)),packages,run-module)
 
 .PHONY: run
-run: $(RUN_NEEDS) ## an emulated PC with bivisor.ko and a Debian guest, at whose console you are
+run: $(RUN_NEEDS) hypervisor ## an emulated PC, the Xen way or the KVM way (WAY=xen, kvm: no menu)
 	@tests/pc/demo
 
 TESTS = tools/check-style tools/check-layers tools/check-manuals $(UNIT_TESTS) \

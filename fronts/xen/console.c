@@ -50,10 +50,11 @@ int bvx_refuse(const struct bvx_domain *domain, int error, const char *format, .
 	if (!may_speak(domain))
 		return -error;
 	va_start(arguments, format);
-	length += bv_format_v(text + length, sizeof(text) - length, format, arguments);
+	length += bv_format_v(text + length, sizeof(text) - length - 1, format, arguments);
 	va_end(arguments);
-	bv_format(text + length, sizeof(text) - length, " (error %d)", error);
-	bv_host_log(BV_LOG_INFO, text);
+	length += bv_format(text + length, sizeof(text) - length - 1, " (error %d)", error);
+	text[length++] = '\n';
+	bvx_host_guest_log(BV_LOG_INFO, text, length);
 	return -error;
 }
 
@@ -77,7 +78,7 @@ static void line_out(struct bvx_domain *domain, const char *text, size_t length)
 
 	__builtin_memcpy(line + head, text, length);
 	line[head + length] = '\n';
-	bvx_host_console_write(line, head + length + 1);
+	bvx_host_guest_log(BV_LOG_DEBUG, line, head + length + 1);
 }
 
 /* Control characters could play tricks with the terminal of whoever reads. */

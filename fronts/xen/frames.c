@@ -32,6 +32,7 @@ int bvx_frames_init(void)
 	struct bvx_host_memory memory;
 
 	bvx_host_memory(&memory);
+	bv_assert(memory.max_mfn <= 1ULL << BVX_MFN_BITS);
 	frames.blocks = (memory.max_mfn + BLOCK - 1) / BLOCK;
 	frames.block = bv_host_alloc(frames.blocks * sizeof(*frames.block));
 	return frames.block ? 0 : -XEN_ENOMEM;

@@ -55,9 +55,19 @@ struct bvx_entry {
 	u8 order; /* 0, 9 or 18: a whole aligned block is alike */
 };
 
+/*
+ * Pages that were copied from or to lately, by the gfn's low bits: one word each, so that it is
+ * read whole. Bits 33 to 63 the gfn's others, 1 to 32 the mfn, 0 whether it may be written. 0:
+ * none.
+ */
+#define BVX_HOT_BITS 5
+#define BVX_HOT_PAGES (1u << BVX_HOT_BITS)
+
 struct bvx_p2m {
 	struct bv_mutex change; /* who changes the tree, for the whole of a change */
 	struct bv_spinlock lock; /* entries, and that what they name stays */
+	u64 hot[BVX_HOT_PAGES]; /* written under lock, emptied by each change */
+	u64 generation; /* counts changes: before what was taken away is released */
 	u64 *root; /* nodes are published once, freed with the domain */
 	u64 nodes;
 	u64 end; /* one more than the highest guest frame that ever had something */

@@ -72,48 +72,99 @@ void bvx_frame_put(struct bv_host_frame *frame, bool dirtied)
 
 /* ---- guest-physical copies, within a page ---- */
 
-/* Where it lies in our memory; the lock is held where not NULL. */
+#define HOT_WRITABLE 1ULL
+
+static bool hot_is(u64 word, u64 gfn)
+{
+	return word >> (BVX_MFN_BITS + 1) == gfn >> BVX_HOT_BITS && word;
+}
+
+static struct bv_mfn hot_mfn(u64 word)
+{
+	return BV_MFN(word >> 1 & ((1ULL << BVX_MFN_BITS) - 1));
+}
+
+/* Looks a page up, and remembers it. Under the lock. 0: no memory. */
+static u64 hot_fill(struct bvx_p2m *p2m, u64 gfn)
+{
+	struct bvx_entry entry = bvx_p2m_look(p2m, gfn);
+	u64 word;
+
+	if (entry.type == BVX_NONE || entry.type == BVX_MMIO || !bvx_host_frame_va(entry.mfn))
+		return 0;
+	word = gfn >> BVX_HOT_BITS << (BVX_MFN_BITS + 1) | entry.mfn.n << 1 |
+	       (writable(entry.type) ? HOT_WRITABLE : 0);
+	__atomic_store_n(&p2m->hot[gfn % BVX_HOT_PAGES], word, __ATOMIC_RELAXED);
+	return word;
+}
+
+/* Where it lies in our memory; the lock is held where not NULL, so that what lies there stays. */
 static u8 *page_open(struct bvx_domain *domain, u64 gpa, bool write, int *error)
 {
-	struct bvx_entry entry;
-	u8 *va;
+	struct bvx_p2m *p2m = &domain->p2m;
+	u64 gfn = gpa >> BV_PAGE_SHIFT, word;
 
-	bv_host_spin_lock(&domain->p2m.lock);
-	entry = bvx_p2m_look(&domain->p2m, gpa >> BV_PAGE_SHIFT);
-	va = entry.type == BVX_NONE || entry.type == BVX_MMIO ? NULL : bvx_host_frame_va(entry.mfn);
-	*error = !va ? -BV_ENXIO : write && !writable(entry.type) ? -BV_EACCES : 0;
-	if (!*error)
-		return va + (gpa & ~BV_PAGE_MASK);
-	bv_host_spin_unlock(&domain->p2m.lock);
+	bv_host_spin_lock(&p2m->lock);
+	word = p2m->hot[gfn % BVX_HOT_PAGES];
+	if (!hot_is(word, gfn))
+		word = hot_fill(p2m, gfn);
+	*error = !word ? -BV_ENXIO : write && !(word & HOT_WRITABLE) ? -BV_EACCES : 0;
+	if (bv_likely(!*error))
+		return (u8 *)bvx_host_frame_va(hot_mfn(word)) + (gpa & ~BV_PAGE_MASK);
+	bv_host_spin_unlock(&p2m->lock);
 	return NULL;
 }
 
-static void page_close(struct bvx_domain *domain)
+/*
+ * Reads without the lock. What lies there may be taken away meanwhile, but it is not released
+ * before the generation has changed: if that is as it was, what was read was the guest's. (The
+ * memory itself is always mapped.) An exit reads the same few pages each time: its instruction,
+ * the tables that lead to it.
+ */
+static bool read_hot(const struct bvx_p2m *p2m, u64 gpa, void *to, size_t bytes)
 {
-	bv_host_spin_unlock(&domain->p2m.lock);
+	u64 gfn = gpa >> BV_PAGE_SHIFT,
+	    generation = __atomic_load_n(&p2m->generation, __ATOMIC_ACQUIRE),
+	    word = __atomic_load_n(&p2m->hot[gfn % BVX_HOT_PAGES], __ATOMIC_ACQUIRE);
+	const u8 *from;
+
+	if (bv_unlikely(!hot_is(word, gfn)))
+		return false;
+	from = bvx_host_frame_va(hot_mfn(word));
+	if (bytes == 8)
+		__builtin_memcpy(to, from + (gpa & ~BV_PAGE_MASK), 8);
+	else
+		__builtin_memcpy(to, from + (gpa & ~BV_PAGE_MASK), bytes);
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return __atomic_load_n(&p2m->generation, __ATOMIC_ACQUIRE) == generation;
 }
 
 int bvx_guest_read(struct bv_vm *vm, u64 gpa, void *to, size_t bytes)
 {
+	struct bvx_domain *domain = domain_of(vm);
+	const u8 *from;
 	int error;
-	const u8 *from = page_open(domain_of(vm), gpa, false, &error);
 
+	if (bv_likely(read_hot(&domain->p2m, gpa, to, bytes)))
+		return 0;
+	from = page_open(domain, gpa, false, &error);
 	if (!from)
 		return error;
 	__builtin_memcpy(to, from, bytes);
-	page_close(domain_of(vm));
+	bv_host_spin_unlock(&domain->p2m.lock);
 	return 0;
 }
 
 int bvx_guest_write(struct bv_vm *vm, u64 gpa, const void *from, size_t bytes)
 {
+	struct bvx_domain *domain = domain_of(vm);
 	int error;
-	u8 *to = page_open(domain_of(vm), gpa, true, &error);
+	u8 *to = page_open(domain, gpa, true, &error);
 
 	if (!to)
 		return error;
 	__builtin_memcpy(to, from, bytes);
-	page_close(domain_of(vm));
+	bv_host_spin_unlock(&domain->p2m.lock);
 	return 0;
 }
 
@@ -154,13 +205,14 @@ static int cmpxchg(void *at, unsigned int bytes, void *old, const void *new_valu
 int bvx_guest_cmpxchg(struct bv_vm *vm, u64 gpa, unsigned int bytes, void *old,
 		      const void *new_value)
 {
+	struct bvx_domain *domain = domain_of(vm);
 	int error;
-	u8 *at = page_open(domain_of(vm), gpa, true, &error);
+	u8 *at = page_open(domain, gpa, true, &error);
 
 	if (!at)
 		return error;
 	error = cmpxchg(at, bytes, old, new_value);
-	page_close(domain_of(vm));
+	bv_host_spin_unlock(&domain->p2m.lock);
 	return error;
 }
 

@@ -40,6 +40,8 @@ void bvx_host_frames_free(struct bv_mfn mfn, unsigned int order);
 /* Where a frame of RAM lies in our address space: constant, always mapped. NULL: not RAM. any. */
 void *bvx_host_frame_va(struct bv_mfn mfn);
 
+/* Frame numbers have at most as many bits: 16 TiB. */
+#define BVX_MFN_BITS 32
 struct bvx_host_memory {
 	u64 total; /* frames of RAM in the machine */
 	u64 free; /* can be allocated now, the unscrubbed ones too */
@@ -159,6 +161,8 @@ void bvx_host_work(struct bvx_work *work);
 
 /* A guest's text to the console (Dom0 raw, others by the front in lines); length bytes. any. */
 void bvx_host_console_write(const char *text, size_t length);
+/* A line about a guest, or of one (BV_LOG_DEBUG), with its end; as loud as guests may be. any. */
+void bvx_host_guest_log(enum bv_log_level level, const char *text, size_t length);
 /* Takes what was typed for Dom0: returns how many bytes. bvx_console_input tells of more. any. */
 size_t bvx_host_console_read(char *text, size_t size);
 /*
@@ -207,6 +211,13 @@ void bvx_host_dom0_access(struct bvx_vcpu *vcpu, struct bv_run *run, void *io_pa
  * routes. any.
  */
 void bvx_host_dom0_eoi(u8 vector);
+
+/*
+ * What lies under Dom0's guest frames [gfn, gfn + count) has changed: its devices may read or write
+ * [mfn, mfn + count) there, or nothing. When it returns, no device reaches what was there before.
+ * One call at a time. sleep.
+ */
+void bvx_host_dom0_dma(struct bv_gfn gfn, struct bv_mfn mfn, u64 count, bool read, bool write);
 
 struct bvx_pci {
 	u16 segment;

@@ -184,6 +184,16 @@ static bool table_empty(const u64 *table)
 	return true;
 }
 
+/* Devices reach what Dom0 reaches, if there is an IOMMU. */
+static void tell_devices(u64 gfn, u64 leaf, u64 pages)
+{
+	struct bvx_entry entry = leaf_read(leaf, gfn, 1);
+	bool read = is_memory(entry.type, true);
+	bool write = read && entry.type != BVX_RAM_READONLY && entry.type != BVX_GRANT_READONLY;
+
+	bvx_host_dom0_dma(BV_GFN(gfn), BV_MFN(read ? entry.mfn.n : 0), pages, read, write);
+}
+
 static void slot_switch(struct bvx_domain *domain, u64 gfn, u64 *slot, u64 value, u64 pages)
 {
 	u64 start = gfn << BV_PAGE_SHIFT, end = (gfn + pages) << BV_PAGE_SHIFT;
@@ -193,9 +203,14 @@ static void slot_switch(struct bvx_domain *domain, u64 gfn, u64 *slot, u64 value
 		bv_mem_invalidate_begin(domain->vm, start, end);
 	bv_host_spin_lock(&domain->p2m.lock);
 	*slot = value;
+	for (unsigned int i = 0; i < BVX_HOT_PAGES; i++)
+		__atomic_store_n(&domain->p2m.hot[i], 0, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&domain->p2m.generation, 1, __ATOMIC_SEQ_CST);
 	bv_host_spin_unlock(&domain->p2m.lock);
 	if (was)
 		bv_mem_invalidate_end(domain->vm, start, end);
+	if (domain->hardware)
+		tell_devices(gfn, value, pages);
 	if (domain->p2m.end < gfn + pages)
 		__atomic_store_n(&domain->p2m.end, gfn + pages, __ATOMIC_RELEASE);
 }

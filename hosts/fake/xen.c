@@ -337,6 +337,19 @@ void fake_xen_work(void)
 
 /* ---- words ---- */
 
+/* Refusals are lines of the log, guests' own text is the console's. */
+void bvx_host_guest_log(enum bv_log_level level, const char *text, size_t length)
+{
+	char line[BV_WHY_CHARS + 1];
+
+	if (level == BV_LOG_DEBUG) {
+		bvx_host_console_write(text, length);
+		return;
+	}
+	snprintf(line, sizeof(line), "%.*s", (int)length - 1, text);
+	bv_host_log(level, line);
+}
+
 void bvx_host_console_write(const char *text, size_t length)
 {
 	pthread_mutex_lock(&host_lock);
@@ -436,6 +449,11 @@ void bvx_host_dom0_access(struct bvx_vcpu *vcpu, struct bv_run *run, void *io_pa
 		memset(io_page, 0xff, (size_t)run->io.size * run->io.count);
 	if (run->reason == BV_RUN_MMIO && !run->mmio.write)
 		memset(run->mmio.data, 0xff, sizeof(run->mmio.data));
+}
+
+void bvx_host_dom0_dma(struct bv_gfn gfn, struct bv_mfn mfn, u64 count, bool read, bool write)
+{
+	(void)gfn, (void)mfn, (void)count, (void)read, (void)write;
 }
 
 int bvx_host_pci_add(struct bvx_pci pci, const struct bvx_pci_info *info)

@@ -151,6 +151,14 @@ static void mcfg_read(void)
 	acpi.mcfg_last_bus = mcfg->last_bus;
 }
 
+static void hpet_read(void)
+{
+	const struct acpi_hpet *hpet = acpi_table("HPET", 0);
+
+	if (hpet && hpet->header.length >= sizeof(*hpet) && hpet->space == 0)
+		acpi.hpet = hpet->address;
+}
+
 void acpi_init(void)
 {
 	if (!(boot.rsdp && rsdp_at(boot.rsdp)) && !rsdp_search())
@@ -158,6 +166,6 @@ void acpi_init(void)
 	madt_read();
 	fadt_read();
 	mcfg_read();
-	say_info("ACPI: %u CPUs, %u I/O APICs, power management timer %s", acpi.cpus, acpi.ioapics,
-		 acpi.pm_timer ? "there" : "missing");
+	hpet_read();
+	say_info("ACPI: %u CPUs, %u I/O APICs", acpi.cpus, acpi.ioapics);
 }

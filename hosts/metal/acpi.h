@@ -84,6 +84,13 @@ BV_STATIC_ASSERT(offsetof(struct acpi_fadt, pm_timer) == 76);
 BV_STATIC_ASSERT(offsetof(struct acpi_fadt, flags) == 112);
 BV_STATIC_ASSERT(offsetof(struct acpi_fadt, reset_value) == 128);
 
+struct acpi_hpet {
+	struct acpi_header header;
+	u32 id;
+	u8 space, bits, offset, access;
+	u64 address;
+} ACPI_PACKED;
+
 struct acpi_mcfg {
 	struct acpi_header header;
 	u64 reserved;

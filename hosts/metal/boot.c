@@ -19,8 +19,11 @@ struct boot boot;
 
 static void range_add(u64 start, u64 bytes, u32 kind)
 {
-	if (boot.ranges == BOOT_RANGES || !bytes)
+	const u64 limit = BV_PAGE_SIZE << BVX_MFN_BITS;
+
+	if (boot.ranges == BOOT_RANGES || !bytes || start >= limit)
 		return;
+	bytes = bytes < limit - start ? bytes : limit - start;
 	boot.range[boot.ranges++] = (struct range){ start, start + bytes, kind };
 }
 

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The serial console: a 16550 at COM1 (or COM2), 115200 baud 8N1 unless com1= says otherwise, and
- * the ring of all that was written, which `xl dmesg` reads. What the user types goes to Dom0.
+ * the ring of all that was written, which `xl dmesg` reads. What the user types goes to Dom0;
+ * Ctrl-A three times hands the keys to the hypervisor (keys.c), and back.
+ *
+ * What is said is said by somebody: the hypervisor of itself, or of and for a guest. Each has a
+ * level up to which it is put out (loglvl=, guest_loglvl=).
  */
 #include "hosts/metal/metal.h"
 #include "fronts/xen/xen.h"
@@ -18,12 +22,20 @@
 
 #define RING_BYTES 16384u
 #define TYPED_BYTES 256u
+#define SWITCH_KEY 1 /* Ctrl-A */
+#define SWITCH_TIMES 3
 
 static struct {
 	struct bv_spinlock lock;
+	/* constant after init */
 	u16 port;
 	u8 irq;
+	enum bv_log_level level, guest_level;
+	/* any */
 	bool panic;
+	/* guarded by lock */
+	bool ours; /* what is typed is for the hypervisor */
+	u32 switching; /* switch keys in a row, held back */
 	u64 produced, cleared; /* bytes ever put into the ring; those before are not shown again */
 	u32 typed_in, typed_out;
 	char typed[TYPED_BYTES];
@@ -73,28 +85,38 @@ void console_write(const char *text, size_t length)
 
 void bv_host_log(enum bv_log_level level, const char *text)
 {
-	(void)level;
 	say(level, "%s", text);
+}
+
+static void say_v(const char *mark, const char *format, va_list arguments)
+{
+	char text[256];
+	size_t length = bv_format(text, sizeof(text), "(bivisor) %s", mark);
+
+	length += bv_format_v(text + length, sizeof(text) - length - 1, format, arguments);
+	text[length++] = '\n';
+	console_write(text, length);
 }
 
 void say(enum bv_log_level level, const char *format, ...)
 {
 	static const char *const marks[] = { "error: ", "warning: ", "", "" };
-	char text[256];
-	size_t length;
 	va_list arguments;
 
-	length = bv_format(text, sizeof(text), "(bivisor) %s", marks[level]);
+	if (level > console.level && !console.panic)
+		return;
 	va_start(arguments, format);
-	length += bv_format_v(text + length, sizeof(text) - length - 1, format, arguments);
+	say_v(marks[level], format, arguments);
 	va_end(arguments);
-	text[length++] = '\n';
-	console_write(text, length);
 }
 
-void say_line(const char *text)
+void say_answer(const char *format, ...)
 {
-	say_info("%s", text);
+	va_list arguments;
+
+	va_start(arguments, format);
+	say_v("", format, arguments);
+	va_end(arguments);
 }
 
 /* ---- what the front asks ---- */
@@ -102,6 +124,12 @@ void say_line(const char *text)
 void bvx_host_console_write(const char *text, size_t length)
 {
 	console_write(text, length);
+}
+
+void bvx_host_guest_log(enum bv_log_level level, const char *text, size_t length)
+{
+	if (level <= console.guest_level)
+		console_write(text, length);
 }
 
 size_t bvx_host_log_read(u64 *index, char *text, size_t size)
@@ -174,11 +202,33 @@ static u32 settings_read(const char *text)
 	return baud ? baud : 115200;
 }
 
+/* LEVEL[/LEVEL]: the first says what is put out; "all" is as "debug". Nothing: all but debug. */
+static enum bv_log_level level_read(const char *text, enum bv_log_level otherwise)
+{
+	static const struct {
+		const char *name;
+		enum bv_log_level level;
+	} names[] = {
+		{ "none", BV_LOG_ERROR }, { "error", BV_LOG_ERROR }, { "warning", BV_LOG_WARNING },
+		{ "info", BV_LOG_INFO },  { "debug", BV_LOG_DEBUG }, { "all", BV_LOG_DEBUG },
+	};
+
+	for (u32 i = 0; i < BV_ARRAY_SIZE(names); i++) {
+		size_t length = text_length(names[i].name);
+
+		if (text_starts(text, names[i].name) && (!text[length] || text[length] == '/'))
+			return names[i].level;
+	}
+	return otherwise;
+}
+
 void console_init(void)
 {
 	u32 which = text_starts(options.console, "com2"), divisor;
 
 	bv_host_spin_init(&console.lock);
+	console.level = level_read(options.loglvl, BV_LOG_INFO);
+	console.guest_level = level_read(options.guest_loglvl, BV_LOG_DEBUG);
 	if (options.console[0] && !text_starts(options.console, "com"))
 		return;
 	console.port = ports[which].port;
@@ -218,17 +268,54 @@ u32 console_gsi(void)
 	return gsi;
 }
 
+static void say_who_listens(bool ours)
+{
+	say_answer("input goes to %s (Ctrl-A three times switches)",
+		   ours ? "the hypervisor; h lists its keys" : "Dom0");
+}
+
+/* A character for whoever listens; true: it is Dom0's. */
+static bool give_locked(char c)
+{
+	if (console.ours) {
+		key_pressed(c);
+		return false;
+	}
+	if (console.typed_in - console.typed_out < TYPED_BYTES)
+		console.typed[console.typed_in++ % TYPED_BYTES] = c;
+	return true;
+}
+
+/* Keys that might switch are held back until the next one tells; true: some are Dom0's. */
+static bool typed_locked(char c, bool *switched)
+{
+	bool dom0 = false;
+
+	if (c == SWITCH_KEY) {
+		if (++console.switching == SWITCH_TIMES) {
+			console.switching = 0;
+			console.ours = !console.ours;
+			*switched = true;
+		}
+		return false;
+	}
+	for (; console.switching; console.switching--)
+		dom0 |= give_locked(SWITCH_KEY);
+	return give_locked(c) || dom0;
+}
+
 void console_interrupt(void)
 {
 	u64 flags = bv_host_spin_lock_irq(&console.lock);
+	bool switched = false, ours, dom0 = false;
 
-	while (in_u8(console.port + UART_STATUS) & UART_STATUS_DATA) {
-		char c = (char)in_u8(console.port + UART_DATA);
-
-		if (console.typed_in - console.typed_out < TYPED_BYTES)
-			console.typed[console.typed_in++ % TYPED_BYTES] = c;
-	}
+	while (in_u8(console.port + UART_STATUS) & UART_STATUS_DATA)
+		dom0 |= typed_locked((char)in_u8(console.port + UART_DATA), &switched);
 	in_u8(console.port + UART_FIFO);
+	ours = console.ours;
 	bv_host_spin_unlock_irq(&console.lock, flags);
-	bvx_console_input();
+	if (switched)
+		say_who_listens(ours);
+	if (dom0)
+		bvx_console_input();
 }

@@ -362,7 +362,7 @@ static void info_make(struct info *info)
 	dom0.acpi_pa = pa + 8 * BV_PAGE_SIZE;
 	dom0.acpi_end = pa + INFO_PAGES * BV_PAGE_SIZE;
 	bv_format(info->text, sizeof(info->text), "%s%s", kernel_text(boot.module[0].text),
-		  options.no_swiotlb ? "" : " swiotlb=force");
+		  iommu_on() ? "" : " swiotlb=force");
 	info->module =
 		(struct hvm_modlist_entry){ .paddr = dom0.initrd_pa, .size = dom0.initrd.bytes };
 	info->start = (struct hvm_start_info){
@@ -470,11 +470,13 @@ void dom0_start(void)
 	take_memory(want);
 	frames_dom0_done();
 	spec.max_vcpus = dom0.vcpus = vcpus_wanted();
+	iommu_init();
 	load();
 	dom0.domain = bvx_dom0_new(&spec);
 	if (!dom0.domain)
 		panic("Dom0 could not be made");
 	map_all();
+	iommu_enable();
 	passthrough_init(dom0.domain);
 	for (u32 i = 0; i < dom0.vcpus; i++) {
 		struct bvx_vcpu *vcpu = bvx_vcpu_new(dom0.domain, i);

@@ -8,6 +8,10 @@
  * as a whole exactly if its first frame says so; the other frames of it are marked as free too,
  * with no order.
  *
+ * A free block is clean, all of it zero but for the links, or dirty: a guest had some of it. A CPU
+ * with nothing else to do scrubs dirty ones (frames_scrub); guests get clean ones where there are
+ * any, and else one that is scrubbed then. A clean block joined with a dirty one is dirty.
+ *
  * Small pieces: a page is cut into pieces of one size (a power of two), its head says which.
  * Pieces that begin on a page boundary are blocks of whole pages; their order stands in the
  * frame's word.
@@ -16,10 +20,13 @@
 
 #define MAX_ORDER 18 /* 1 GiB */
 #define NO_ORDER 0xff
+#define SCRUB_ORDER 9 /* what is scrubbed at a time; larger clean blocks are not made dirty */
+#define DIRTY_AT_START true /* what the firmware and the loader left, nobody knows */
 
 struct frame {
 	u16 owner;
 	u8 order; /* of a free block, or of our own block, at its first frame */
+	u8 dirty; /* of a free block, at its first frame */
 };
 
 struct free_block {
@@ -30,9 +37,9 @@ static struct {
 	struct bv_spinlock lock;
 	struct frame *frame;
 	u64 end;
-	u64 total, free;
+	u64 total, free, dirty; /* dirty: of the free ones */
 	bool high_first; /* until Dom0 has its memory, which begins with the lowest */
-	struct bv_list list[MAX_ORDER + 1];
+	struct bv_list list[2][MAX_ORDER + 1]; /* clean, dirty */
 } frames;
 
 u64 frames_end(void)
@@ -50,6 +57,11 @@ u64 frames_total(void)
 	return frames.total;
 }
 
+u64 frames_dirty_count(void)
+{
+	return frames.dirty;
+}
+
 u16 frame_owner(u64 mfn)
 {
 	return mfn < frames.end ? frames.frame[mfn].owner : FRAME_NONE;
@@ -62,16 +74,25 @@ static struct free_block *block_at(u64 mfn)
 	return direct(mfn << BV_PAGE_SHIFT);
 }
 
-static void block_put(u64 mfn, unsigned int order)
+static void block_put(u64 mfn, unsigned int order, bool dirty)
 {
 	frames.frame[mfn].order = (u8)order;
-	bv_list_add_tail(&frames.list[order], &block_at(mfn)->node);
+	frames.frame[mfn].dirty = dirty;
+	frames.dirty += dirty ? 1ull << order : 0;
+	bv_list_add_tail(&frames.list[dirty][order], &block_at(mfn)->node);
 }
 
-static void block_remove(u64 mfn)
+/* Returns whether it is dirty; a clean one is all zero from now on. */
+static bool block_remove(u64 mfn)
 {
+	struct free_block *block = block_at(mfn);
+	bool dirty = frames.frame[mfn].dirty;
+
+	frames.dirty -= dirty ? 1ull << frames.frame[mfn].order : 0;
 	frames.frame[mfn].order = NO_ORDER;
-	bv_list_del(&block_at(mfn)->node);
+	bv_list_del(&block->node);
+	*block = (struct free_block){ 0 };
+	return dirty;
 }
 
 static void block_own(u64 mfn, unsigned int order, u16 owner)
@@ -88,19 +109,19 @@ static u64 block_mfn(const struct bv_list *node)
 }
 
 /* A free block of at least the order, with its beginning below the limit; ~0 none. */
-static u64 block_find(unsigned int order, u64 below, unsigned int *found)
+static u64 block_find(bool dirty, unsigned int order, u64 below, unsigned int *found)
 {
 	for (*found = order; *found <= MAX_ORDER; (*found)++) {
 		struct bv_list *node;
 
-		bv_list_for_each(node, &frames.list[*found])
+		bv_list_for_each(node, &frames.list[dirty][*found])
 			if (block_mfn(node) + (1ull << order) <= below)
 				return block_mfn(node);
 	}
 	return ~0ull;
 }
 
-/* The same, the one that lies highest. */
+/* The same, the one that lies highest. At that time no guest has had any: all are alike. */
 static u64 block_find_high(unsigned int order, unsigned int *found)
 {
 	u64 highest = 0;
@@ -108,7 +129,7 @@ static u64 block_find_high(unsigned int order, unsigned int *found)
 	for (u32 i = order; i <= MAX_ORDER; i++) {
 		struct bv_list *node;
 
-		bv_list_for_each(node, &frames.list[i])
+		bv_list_for_each(node, &frames.list[DIRTY_AT_START][i])
 			if (block_mfn(node) >= highest) {
 				highest = block_mfn(node);
 				*found = i;
@@ -117,18 +138,30 @@ static u64 block_find_high(unsigned int order, unsigned int *found)
 	return highest ? highest : ~0ull;
 }
 
-static u64 frame_alloc_below(unsigned int order, u64 below, u16 owner)
+/* Clean or dirty, whichever there is; those that are wanted first. */
+static u64 block_find_any(bool dirty_first, unsigned int order, u64 below, unsigned int *found)
+{
+	u64 mfn;
+
+	if (frames.high_first)
+		return block_find_high(order, found);
+	mfn = block_find(dirty_first, order, below, found);
+	return mfn != ~0ull ? mfn : block_find(!dirty_first, order, below, found);
+}
+
+/* *dirty: whether dirty ones will do as well, and may be spent first; then what it is. */
+static u64 frame_alloc_below(unsigned int order, u64 below, u16 owner, bool *dirty)
 {
 	u64 flags = bv_host_spin_lock_irq(&frames.lock), mfn;
 	unsigned int found;
 
-	mfn = frames.high_first ? block_find_high(order, &found) : block_find(order, below, &found);
+	mfn = block_find_any(*dirty, order, below, &found);
 	if (mfn != ~0ull) {
-		block_remove(mfn);
+		*dirty = block_remove(mfn);
 		while (found > order) {
 			found--;
 			/* The upper half is used where that is wanted. */
-			block_put(frames.high_first ? mfn : mfn + (1ull << found), found);
+			block_put(frames.high_first ? mfn : mfn + (1ull << found), found, *dirty);
 			mfn += frames.high_first ? 1ull << found : 0;
 		}
 		block_own(mfn, order, owner);
@@ -139,11 +172,13 @@ static u64 frame_alloc_below(unsigned int order, u64 below, u16 owner)
 
 u64 frame_alloc(unsigned int order, u16 owner)
 {
-	return frame_alloc_below(order, ~0ull, owner);
+	bool dirty = true;
+
+	return frame_alloc_below(order, ~0ull, owner, &dirty);
 }
 
 /* Joins with the buddy as long as that is free as a whole, too. */
-static void block_free_locked(u64 mfn, unsigned int order)
+static void block_free_locked(u64 mfn, unsigned int order, bool dirty)
 {
 	frames.free += 1ull << order;
 	for (u64 i = 0; i < 1ull << order; i++) {
@@ -156,10 +191,12 @@ static void block_free_locked(u64 mfn, unsigned int order)
 		if (buddy >= frames.end || frames.frame[buddy].owner != FRAME_FREE ||
 		    frames.frame[buddy].order != order)
 			break;
-		block_remove(buddy);
+		if (frames.frame[buddy].dirty != dirty && order >= SCRUB_ORDER)
+			break;
+		dirty |= block_remove(buddy);
 		mfn &= ~(1ull << order);
 	}
-	block_put(mfn, order);
+	block_put(mfn, order, dirty);
 }
 
 void frame_free(u64 mfn, unsigned int order)
@@ -169,7 +206,7 @@ void frame_free(u64 mfn, unsigned int order)
 	for (u64 i = 0; i < 1ull << order; i++)
 		bv_assert(frames.frame[mfn + i].owner != FRAME_FREE &&
 			  frames.frame[mfn + i].owner != FRAME_NONE);
-	block_free_locked(mfn, order);
+	block_free_locked(mfn, order, true);
 	bv_host_spin_unlock_irq(&frames.lock, flags);
 }
 
@@ -191,14 +228,15 @@ static void take_one_locked(u64 mfn, u16 owner)
 {
 	u64 first = block_around(mfn);
 	unsigned int order;
+	bool dirty;
 
 	bv_assert(first != ~0ull);
 	order = frames.frame[first].order;
-	block_remove(first);
+	dirty = block_remove(first);
 	while (order) {
 		u64 half = first + (1ull << --order);
 
-		block_put(mfn >= half ? first : half, order);
+		block_put(mfn >= half ? first : half, order, dirty);
 		if (mfn >= half)
 			first = half;
 	}
@@ -238,6 +276,50 @@ bool frame_take(u64 mfn, u64 count, u16 owner)
 		take_locked(mfn, count, owner);
 	bv_host_spin_unlock_irq(&frames.lock, flags);
 	return all;
+}
+
+/* ---- scrubbing ---- */
+
+/* A dirty block, or a part of one, that belongs to nobody while it is scrubbed; ~0 none. */
+static u64 scrub_begin(unsigned int *order)
+{
+	u64 flags = bv_host_spin_lock_irq(&frames.lock), mfn = ~0ull;
+	unsigned int found;
+
+	if (frames.dirty && !frames.high_first)
+		mfn = block_find(true, 0, ~0ull, &found);
+	if (mfn != ~0ull) {
+		block_remove(mfn);
+		for (; found > SCRUB_ORDER; found--)
+			block_put(mfn + (1ull << (found - 1)), found - 1, true);
+		for (u64 i = 0; i < 1ull << found; i++)
+			frames.frame[mfn + i].owner = FRAME_SCRUBBED;
+		*order = found;
+	}
+	bv_host_spin_unlock_irq(&frames.lock, flags);
+	return mfn;
+}
+
+static void scrub_end(u64 mfn, unsigned int order, bool dirty)
+{
+	u64 flags = bv_host_spin_lock_irq(&frames.lock);
+
+	frames.free -= 1ull << order; /* counted as such all the time; the next adds it */
+	block_free_locked(mfn, order, dirty);
+	bv_host_spin_unlock_irq(&frames.lock, flags);
+}
+
+bool frames_scrub(void)
+{
+	unsigned int order;
+	u64 mfn = scrub_begin(&order), i;
+
+	if (mfn == ~0ull)
+		return false;
+	for (i = 0; i < 1ull << order && !this_cpu()->resched; i++)
+		page_clear(direct((mfn + i) << BV_PAGE_SHIFT));
+	scrub_end(mfn, order, i < 1ull << order);
+	return true;
 }
 
 /* ---- birth ---- */
@@ -301,7 +383,7 @@ static void range_free(const struct range *range, u64 table, u64 table_end)
 		if (taken)
 			frames.frame[mfn].owner = FRAME_OURS;
 		else
-			block_free_locked(mfn, order);
+			block_free_locked(mfn, order, DIRTY_AT_START);
 		mfn += 1ull << order;
 	}
 }
@@ -311,8 +393,10 @@ void frames_init(void)
 	u64 bytes, table;
 
 	bv_host_spin_init(&frames.lock);
-	for (u32 i = 0; i <= MAX_ORDER; i++)
-		bv_list_init(&frames.list[i]);
+	for (u32 i = 0; i <= MAX_ORDER; i++) {
+		bv_list_init(&frames.list[false][i]);
+		bv_list_init(&frames.list[true][i]);
+	}
 	for (u32 i = 0; i < boot.ranges; i++)
 		if (boot.range[i].kind == RANGE_RAM &&
 		    boot.range[i].end >> BV_PAGE_SHIFT > frames.end)
@@ -456,14 +540,16 @@ void bv_host_free(void *memory)
 
 int bvx_host_frames_alloc(unsigned int order, u64 below, struct bv_mfn *mfn)
 {
+	bool dirty = false;
 	u64 found = order <= MAX_ORDER ?
-			    frame_alloc_below(order, below ? below >> BV_PAGE_SHIFT : ~0ull, 0) :
+			    frame_alloc_below(order, below ? below >> BV_PAGE_SHIFT : ~0ull, 0,
+					      &dirty) :
 			    ~0ull;
 
 	if (found == ~0ull)
 		return -BV_ENOMEM;
-	for (u64 i = 0; i < 1ull << order; i++) {
-		__builtin_memset(direct((found + i) << BV_PAGE_SHIFT), 0, BV_PAGE_SIZE);
+	for (u64 i = 0; dirty && i < 1ull << order; i++) {
+		page_clear(direct((found + i) << BV_PAGE_SHIFT));
 		if (i % 64 == 63)
 			bvx_host_yield();
 	}
@@ -473,9 +559,11 @@ int bvx_host_frames_alloc(unsigned int order, u64 below, struct bv_mfn *mfn)
 
 int bvx_host_frame_take(struct bv_mfn mfn)
 {
+	while (mfn.n < frames.end && BV_READ_ONCE(frames.frame[mfn.n].owner) == FRAME_SCRUBBED)
+		bvx_host_yield();
 	if (!frame_take(mfn.n, 1, 0))
 		return -BV_EBUSY;
-	__builtin_memset(direct(mfn.n << BV_PAGE_SHIFT), 0, BV_PAGE_SIZE);
+	page_clear(direct(mfn.n << BV_PAGE_SHIFT));
 	return 0;
 }
 
@@ -494,6 +582,7 @@ void bvx_host_memory(struct bvx_host_memory *memory)
 	*memory = (struct bvx_host_memory){
 		.total = frames.total,
 		.free = frames.free,
+		.unscrubbed = frames.dirty,
 		.max_mfn = frames.end,
 	};
 }

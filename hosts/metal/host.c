@@ -41,6 +41,7 @@ void bvx_host_machine(struct bvx_host_machine *machine)
 		.cores_per_socket = (metal_cpu_count + threads - 1) / threads,
 		.nodes = 1,
 		.khz = bv_host_tsc_khz(),
+		.iommu = iommu_on(),
 	};
 }
 
@@ -62,16 +63,6 @@ bool bvx_host_cpu_info(unsigned int cpu, struct bvx_host_cpu *info)
 const char *bvx_host_command_line(void)
 {
 	return boot.text;
-}
-
-void bvx_host_debug_key(char key)
-{
-	say_info("debug key '%c'", key);
-	bvx_dump(say_line);
-	for (u32 i = 0; i < metal_cpu_count; i++)
-		say_info("CPU %u: %s, idle %llu ms", i, metal_cpus[i]->current->name,
-			 sched_idle_ns(metal_cpus[i]) / 1000000);
-	say_info("memory: %llu of %llu frames free", frames_free_count(), frames_total());
 }
 
 void bvx_host_end(enum bvx_host_end how)

@@ -5,13 +5,29 @@
  */
 #include "hosts/metal/metal.h"
 
-/* ---- spin locks: tickets, so that each gets its turn ---- */
+/*
+ * ---- spin locks ----
+ *
+ * Tickets, so that each gets its turn. But where this machine's CPUs are themselves scheduled, in
+ * an emulator, the one whose turn it is may not run for long, and all wait for it: there who comes
+ * first gets the lock.
+ */
 
 struct spin {
-	u32 next, serving;
-	u32 owner; /* CPU + 1, for assertions */
+	u32 next, serving; /* tickets */
+	u32 owner; /* CPU + 1; 0: nobody */
 };
 BV_STATIC_ASSERT(sizeof(struct spin) <= sizeof(struct bv_spinlock));
+
+static bool by_turns = true; /* constant once there is a second CPU */
+
+void locks_init(void)
+{
+	u32 id[4];
+
+	cpuid(1, 0, id);
+	by_turns = !(id[2] >> 31); /* the bit that hypervisors set */
+}
 
 void bv_host_spin_init(struct bv_spinlock *lock)
 {
@@ -23,20 +39,35 @@ static u32 cpu_mark(void)
 	return metal_cpu_count ? this_cpu()->index + 1 : 1;
 }
 
+static bool spin_try(struct spin *spin, u32 mark)
+{
+	u32 nobody = 0;
+
+	return __atomic_compare_exchange_n(&spin->owner, &nobody, mark, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
 static void spin_lock(struct spin *spin)
 {
-	u32 ticket = __atomic_fetch_add(&spin->next, 1, __ATOMIC_ACQUIRE);
+	u32 mark = cpu_mark(), ticket;
 
+	if (!by_turns) {
+		while (!spin_try(spin, mark))
+			cpu_relax();
+		return;
+	}
+	ticket = __atomic_fetch_add(&spin->next, 1, __ATOMIC_ACQUIRE);
 	while (__atomic_load_n(&spin->serving, __ATOMIC_ACQUIRE) != ticket)
 		cpu_relax();
-	spin->owner = cpu_mark();
+	spin->owner = mark;
 }
 
 static void spin_unlock(struct spin *spin)
 {
 	bv_assert(spin->owner == cpu_mark());
-	spin->owner = 0;
-	__atomic_store_n(&spin->serving, spin->serving + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&spin->owner, 0, __ATOMIC_RELEASE);
+	if (by_turns)
+		__atomic_store_n(&spin->serving, spin->serving + 1, __ATOMIC_RELEASE);
 }
 
 void bv_host_spin_lock(struct bv_spinlock *lock)

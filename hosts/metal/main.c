@@ -6,11 +6,25 @@
 
 void metal_main(u32 kind, u64 info);
 
+/* mitigations=WORDS as docs/mitigations.md has them, or Xen's spec-ctrl=no. */
+static int mitigate(char *text, size_t size)
+{
+	const char *words = options.mitigations[0] ? options.mitigations :
+			    options.spec_ctrl[0] && !parse_bool(options.spec_ctrl) ? "off" :
+										     "auto";
+	int error = bv_engine_mitigate(words, false, text, size);
+
+	if (!error)
+		say_info("mitigations: %s", *text ? text : "none");
+	return error;
+}
+
 static void engine_start(void)
 {
 	static char text[1024];
 
-	if (bv_engine_init() == 0 && bv_engine_cpu_enable() == 0)
+	if (bv_engine_init() == 0 && mitigate(text, sizeof(text)) == 0 &&
+	    bv_engine_cpu_enable() == 0)
 		return;
 	bv_why_read(bv_why_global(), text, sizeof(text));
 	panic("no virtual machines on this processor: %s", text);
@@ -32,6 +46,7 @@ void metal_main(u32 kind, u64 info)
 {
 	struct thread *thread;
 
+	locks_init();
 	boot_read(kind, info);
 	options_parse(boot.text);
 	console_init();
@@ -49,6 +64,7 @@ void metal_main(u32 kind, u64 info)
 	ioapic_init();
 	time_init();
 	sched_init();
+	watchdog_init_cpu();
 	say_info("memory: %llu MiB, %llu MiB free", frames_total() >> 8, frames_free_count() >> 8);
 	engine_start();
 	thread = thread_create("begin", begin, NULL);

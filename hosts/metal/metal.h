@@ -53,9 +53,9 @@ void boot_read(u32 kind, u64 info);
 
 struct options {
 	char console[32], com1[64], com2[64], loglvl[24], guest_loglvl[24], sched[16], dom0_mem[64],
-		acpi[8];
-	u32 dom0_max_vcpus, maxcpus, watchdog;
-	bool noreboot, no_swiotlb;
+		acpi[8], mitigations[64], spec_ctrl[16], iommu[32];
+	u32 dom0_max_vcpus, maxcpus, watchdog_timeout;
+	bool noreboot, watchdog;
 };
 
 extern struct options options;
@@ -64,6 +64,8 @@ void options_parse(const char *text);
 /* A number with K, M, G; *end is what follows. */
 u64 parse_size(const char *text, const char **end);
 u64 parse_number(const char *text, const char **end);
+/* As Xen: all but no, off, false and 0 is true. */
+bool parse_bool(const char *value);
 
 /* ---- text.c ---- */
 
@@ -71,6 +73,7 @@ size_t text_length(const char *text);
 bool text_equal(const char *a, const char *b);
 bool text_starts(const char *text, const char *start);
 void text_copy(char *to, const char *from, size_t size);
+void page_clear(void *page);
 
 /* ---- console.c ---- */
 
@@ -82,7 +85,8 @@ void console_interrupt(void);
 u32 console_gsi(void);
 /* A line of the hypervisor's own. any. */
 void say(enum bv_log_level level, const char *format, ...) bv_printf_like(2, 3);
-void say_line(const char *text);
+/* What somebody has asked for: whatever the level. any. */
+void say_answer(const char *format, ...) bv_printf_like(1, 2);
 #define say_info(...) say(BV_LOG_INFO, __VA_ARGS__)
 #define say_error(...) say(BV_LOG_ERROR, __VA_ARGS__)
 #define say_warning(...) say(BV_LOG_WARNING, __VA_ARGS__)
@@ -93,12 +97,18 @@ void console_panic(void);
 /* The port that is ours, 0 none: Dom0 gets none of these eight. */
 u16 console_port(void);
 
+/* ---- keys.c ---- */
+
+/* A key for the hypervisor: what it asks for is done soon. irqs off. */
+void key_pressed(char key);
+
 /* ---- frames.c: machine memory by frames ---- */
 
 /* Owners of frames besides domains. */
 #define FRAME_FREE 0xffffu
 #define FRAME_OURS 0xfffeu
 #define FRAME_NONE 0xfffdu /* no memory, or the firmware's */
+#define FRAME_SCRUBBED 0xfffcu /* free again in a moment */
 
 void frames_init(void);
 /* Memory above 4 GiB, once it is mapped. */
@@ -113,6 +123,10 @@ bool frame_take(u64 mfn, u64 count, u16 owner);
 u16 frame_owner(u64 mfn);
 u64 frames_free_count(void);
 u64 frames_total(void);
+/* Free frames with what a guest left in them. any. */
+u64 frames_dirty_count(void);
+/* Scrubs some of those; false: there are none. Gives up when somebody else wants the CPU. sleep. */
+bool frames_scrub(void);
 /* One past the highest frame of memory. */
 u64 frames_end(void);
 
@@ -129,6 +143,11 @@ void paging_init(void);
 void *map_device(u64 pa, u64 bytes);
 /* Away with the mapping at address 0, once all processors run. */
 void paging_drop_low(void);
+
+/* ---- lock.c ---- */
+
+/* Before the first lock is taken. */
+void locks_init(void);
 
 /* ---- trap.c ---- */
 
@@ -335,6 +354,16 @@ void passthrough_init(struct bvx_domain *dom0);
 /* Whether Dom0 may have this address as it is: a device's, or the firmware's. */
 bool passthrough_address(u64 start, u64 end);
 
+/* ---- iommu.c ---- */
+
+/* Finds the machine's; before Dom0's memory is mapped. sleep. */
+void iommu_init(void);
+/* From now on devices are held to what was mapped: after Dom0's memory is. sleep. */
+void iommu_enable(void);
+bool iommu_on(void);
+/* Whether registers of one lie there. any. */
+bool iommu_address(u64 start, u64 end);
+
 /* ---- dom0.c ---- */
 
 void dom0_start(void);
@@ -350,6 +379,13 @@ struct elf_load {
 const char *elf_read(const void *file, u64 bytes, struct elf_load *load);
 /* Copies the segments to where they belong; after elf_read. */
 void elf_load(const void *file);
+
+/* ---- watchdog.c ---- */
+
+/* After sched_init_cpu; nothing without the option. */
+void watchdog_init_cpu(void);
+/* Whether an NMI on this CPU is the watchdog's. any. */
+bool watchdog_suspects(void);
 
 /* ---- power.c ---- */
 

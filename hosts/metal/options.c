@@ -28,14 +28,17 @@ static const struct option {
 	{ "dom0_mem", OPTION_TEXT, options.dom0_mem, sizeof(options.dom0_mem) },
 	{ "guest_loglvl", OPTION_TEXT, options.guest_loglvl, sizeof(options.guest_loglvl) },
 	{ "loglvl", OPTION_TEXT, options.loglvl, sizeof(options.loglvl) },
+	{ "iommu", OPTION_TEXT, options.iommu, sizeof(options.iommu) },
 	{ "maxcpus", OPTION_NUMBER, &options.maxcpus, 0 },
+	{ "mitigations", OPTION_TEXT, options.mitigations, sizeof(options.mitigations) },
 	{ "noreboot", OPTION_BOOL, &options.noreboot, 0 },
 	{ "sched", OPTION_TEXT, options.sched, sizeof(options.sched) },
+	{ "spec-ctrl", OPTION_TEXT, options.spec_ctrl, sizeof(options.spec_ctrl) },
 	{ "watchdog", OPTION_BOOL, &options.watchdog, 0 },
+	{ "watchdog_timeout", OPTION_NUMBER, &options.watchdog_timeout, 0 },
 	/* Xen's, for what is always so here. */
 	{ "cpuidle", OPTION_IGNORED, NULL, 0 },
 	{ "dom0", OPTION_IGNORED, NULL, 0 },
-	{ "iommu", OPTION_IGNORED, NULL, 0 },
 	{ "placeholder", OPTION_IGNORED, NULL, 0 },
 	{ "ucode", OPTION_IGNORED, NULL, 0 },
 };
@@ -75,7 +78,7 @@ u64 parse_size(const char *text, const char **end)
 	return value << 10; /* as Xen: kilobytes */
 }
 
-static bool parse_bool(const char *value)
+bool parse_bool(const char *value)
 {
 	return !(text_equal(value, "0") || text_equal(value, "no") || text_equal(value, "off") ||
 		 text_equal(value, "false"));

@@ -311,7 +311,7 @@ bool passthrough_address(u64 start, u64 end)
 	for (u32 i = 0; i < acpi.ioapics; i++)
 		if (acpi.ioapic[i].address < end && start < acpi.ioapic[i].address + BV_PAGE_SIZE)
 			return false;
-	return end <= 0xfee00000 || start >= 0xfee01000;
+	return !iommu_address(start, end) && (end <= 0xfee00000 || start >= 0xfee01000);
 }
 
 /*

@@ -388,6 +388,8 @@ void sched_idle(void)
 	irq_on();
 	for (;;) {
 		schedule();
+		if (frames_scrub())
+			continue;
 		irq_off();
 		if (this_cpu()->resched)
 			irq_on();

@@ -45,6 +45,7 @@ void metal_ap_main(void)
 	fpu_init_cpu();
 	time_init_cpu();
 	sched_init_cpu();
+	watchdog_init_cpu();
 	if (bv_engine_cpu_enable())
 		panic("CPU %u: virtualization could not be turned on", cpu->index);
 	__atomic_store_n(&cpu->online, true, __ATOMIC_RELEASE);

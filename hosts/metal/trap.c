@@ -13,6 +13,7 @@ struct gate {
 BV_STATIC_ASSERT(sizeof(struct gate) == 16);
 
 #define GATE_INTERRUPT 0x8e
+#define TRAP_NMI 2
 
 static struct gate idt[256] __attribute__((__aligned__(16)));
 
@@ -212,9 +213,14 @@ static _Noreturn void fatal(const struct trap_frame *frame)
 
 	irq_off();
 	console_panic();
-	say_error("THE HYPERVISOR HAS FAILED: exception %llu (%s), error %#llx, on CPU %u",
-		  frame->vector, frame->vector < BV_ARRAY_SIZE(names) ? names[frame->vector] : "",
-		  frame->error, this_cpu()->index);
+	if (frame->vector == TRAP_NMI && watchdog_suspects())
+		say_error("THE HYPERVISOR HAS FAILED: the watchdog finds that CPU %u is stuck",
+			  this_cpu()->index);
+	else
+		say_error("THE HYPERVISOR HAS FAILED: exception %llu (%s), error %#llx, on CPU %u",
+			  frame->vector,
+			  frame->vector < BV_ARRAY_SIZE(names) ? names[frame->vector] : "",
+			  frame->error, this_cpu()->index);
 	say_error("rip %#016llx rsp %#016llx rflags %#llx cr2 %#llx cs %#llx", frame->rip,
 		  frame->rsp, frame->rflags, read_cr2(), frame->cs);
 	say_error("rax %#016llx rbx %#016llx rcx %#016llx rdx %#016llx", frame->rax, frame->rbx,
@@ -263,8 +269,6 @@ static void interrupt(u8 vector)
 
 void metal_trap(struct trap_frame *frame)
 {
-	if (frame->vector == 2)
-		fatal(frame); /* nobody sends NMIs yet but somebody who wants to know */
 	if (frame->vector < 32)
 		fatal(frame);
 	interrupt((u8)frame->vector);

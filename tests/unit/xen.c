@@ -369,6 +369,28 @@ TEST(a_saved_context_comes_back_the_same)
 	world_stop();
 }
 
+/* Copies remember where pages lie; not beyond a change. */
+TEST(a_copy_knows_what_lies_there_now)
+{
+	struct xen_memory_reservation op = { .nr_extents = 1, .domid = DOMID_SELF };
+	u32 word = 0x1234;
+
+	world_start();
+	((xen_pfn_t *)at(dom0.domain, LIST))[0] = 0x300;
+	op.extent_start.p = (void *)LIST;
+	CHECK_EQ(bvx_copy_to_gpa(dom0.domain, 0x300010, &word, 4), 0);
+	word = 0;
+	CHECK_EQ(bvx_copy_from_gpa(dom0.domain, 0x300010, &word, 4), 0);
+	CHECK_EQ(word, 0x1234);
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_decrease_reservation, &op), 1);
+	CHECK_EQ(bvx_copy_from_gpa(dom0.domain, 0x300010, &word, 4), -XEN_EFAULT);
+	CHECK_EQ(bvx_copy_to_gpa(dom0.domain, 0x300010, &word, 4), -XEN_EFAULT);
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_populate_physmap, &op), 1);
+	CHECK_EQ(bvx_copy_from_gpa(dom0.domain, 0x300010, &word, 4), 0);
+	CHECK_EQ(word, 0);
+	world_stop();
+}
+
 TEST(dirty_pages_are_logged)
 {
 	struct xen_domctl op = { 0 };
