@@ -79,7 +79,7 @@ void hv_msi_send(struct hv *hv, uint64_t address, uint32_t data)
 int hv_msi_alloc(struct hv *hv)
 {
 	(void)hv;
-	return -1;
+	return HV_GSI_MSI;
 }
 
 void hv_msi_free(struct hv *hv, int gsi)
