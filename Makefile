@@ -46,8 +46,8 @@ ALL_FUZZERS := $(FUZZERS) $(VMM_FUZZERS)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,bv-boot bv-debian bv-devices bv-gdb bv-life bv-login \
-	bv-many data demo fuzz-ioctl guests host life linux-login memory other-guests state \
-	xen-boot xen-dom0 xen-xl)
+	bv-many bv-others data demo fuzz-ioctl guests host life linux-login memory other-guests \
+	state xen-boot xen-dom0 xen-xl)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx. (vtx-quick is to go to the
 # short ones once it has been seen to pass often.)
 VTX_TESTS := $(addprefix tests/system/,vtx-quick vtx-guests vtx-linux)
