@@ -335,8 +335,8 @@ RUN_NEEDS = $(if $(filter stock,$(MODULE)),packages,run-module)
 run: $(RUN_NEEDS) hypervisor ## an emulated PC, the Xen way or the KVM way (WAY=xen, kvm: no menu)
 	@tests/pc/demo
 
-TESTS = tools/check-style tools/check-layers tools/check-manuals $(UNIT_TESTS) \
-	$(FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
+TESTS = tools/check-style tools/check-layers tools/check-manuals $(UNIT_TESTS) $(VMM_TESTS) \
+	$(ALL_FUZZERS:%='tests/fuzz/run % $(FUZZ_SECONDS)')
 
 .PHONY: test
 test: all ## the tests of a change; the last line sums them up

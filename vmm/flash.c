@@ -26,17 +26,21 @@
 #define SLOT_CODE 8
 #define SLOT_VARS 9
 
-#define CMD_READ_ARRAY 0xffu
-#define CMD_READ_STATUS 0x70u
-#define CMD_CLEAR_STATUS 0x50u
-#define CMD_READ_ID 0x90u
-#define CMD_CFI 0x98u
-#define CMD_PROGRAM 0x40u
-#define CMD_PROGRAM_2 0x10u
-#define CMD_ERASE 0x20u
-#define CMD_CONFIRM 0xd0u
 #define STATUS_READY 0x80u
 #define STATUS_ERROR 0x30u
+
+enum command {
+	PROGRAM_2 = 0x10,
+	ERASE = 0x20,
+	PROGRAM = 0x40,
+	CLEAR_STATUS = 0x50,
+	READ_STATUS = 0x70,
+	READ_ID = 0x90,
+	CONFIRM = 0xd0,
+	BUFFER = 0xe8, /* a count less one follows, then that many to program, then CONFIRM */
+	BUFFER_DATA = 0xe9, /* (ours) the count has come */
+	READ_ARRAY = 0xff,
+};
 
 struct flash {
 	struct vm *vm;
@@ -45,8 +49,9 @@ struct flash {
 	uint8_t *vars; /* a shared mapping of the store's file; NULL: none */
 	uint64_t vars_size;
 	uint64_t vars_at;
-	uint8_t command; /* CMD_READ_ARRAY when it is memory */
+	uint8_t command; /* READ_ARRAY when it is memory */
 	uint8_t status;
+	uint16_t left; /* of BUFFER_DATA */
 	bool is_memory;
 	struct vm_device device;
 };
@@ -66,10 +71,10 @@ static uint64_t flash_read(void *owner, uint64_t offset, unsigned int size)
 	uint64_t value = 0;
 
 	switch (flash->command) {
-	case CMD_READ_ARRAY:
+	case READ_ARRAY:
 		memcpy(&value, flash->vars + offset, size);
 		return value;
-	case CMD_READ_ID:
+	case READ_ID:
 		return 0;
 	default:
 		return flash->status * 0x0101010101010101ull;
@@ -84,41 +89,78 @@ static void program(struct flash *flash, uint64_t offset, unsigned int size, uin
 	for (i = 0; i < size; i++)
 		flash->vars[offset + i] &= (uint8_t)(value >> 8 * i);
 	flash->status |= STATUS_READY;
-	flash->command = CMD_READ_STATUS;
 }
 
 static void erase(struct flash *flash, uint64_t offset, uint64_t value)
 {
-	if ((uint8_t)value == CMD_CONFIRM)
+	if ((uint8_t)value == CONFIRM)
 		memset(flash->vars + (offset & ~(uint64_t)(BLOCK - 1)), 0xff, BLOCK);
 	else
 		flash->status |= STATUS_ERROR;
 	flash->status |= STATUS_READY;
-	flash->command = CMD_READ_STATUS;
+	flash->command = READ_STATUS;
 }
 
+static void buffered(struct flash *flash, uint64_t offset, unsigned int size, uint64_t value)
+{
+	if (flash->left) {
+		flash->left--;
+		program(flash, offset, size, value);
+		return;
+	}
+	if ((uint8_t)value != CONFIRM)
+		flash->status |= STATUS_ERROR;
+	flash->command = READ_STATUS;
+}
+
+/*
+ * A cleared status is 0, as OVMF wants it that looks whether this is flash; the same firmware then
+ * writes back the byte that it tried this on: what is no command leads back to the array.
+ */
 static void command(struct flash *flash, uint8_t value)
 {
-	if (value == CMD_CLEAR_STATUS) {
-		flash->status = STATUS_READY;
-		value = CMD_READ_STATUS;
+	flash->command = value;
+	switch (value) {
+	case PROGRAM_2:
+		flash->command = PROGRAM;
+		return;
+	case BUFFER:
+		flash->status |= STATUS_READY;
+		return;
+	case ERASE:
+	case PROGRAM:
+	case READ_STATUS:
+	case READ_ID:
+		return;
+	case CLEAR_STATUS:
+		flash->status = 0;
 	}
-	flash->command = value == CMD_PROGRAM_2 ? CMD_PROGRAM : value;
-	if (value == 0 || value == 0xf0)
-		flash->command = CMD_READ_ARRAY;
+	flash->command = READ_ARRAY;
 }
 
 static void flash_write(void *owner, uint64_t offset, unsigned int size, uint64_t value)
 {
 	struct flash *flash = owner;
 
-	if (flash->command == CMD_PROGRAM)
+	switch (flash->command) {
+	case PROGRAM:
 		program(flash, offset, size, value);
-	else if (flash->command == CMD_ERASE)
+		flash->command = READ_STATUS;
+		break;
+	case ERASE:
 		erase(flash, offset, value);
-	else
+		break;
+	case BUFFER:
+		flash->left = (uint16_t)((value & 0xff) + 1);
+		flash->command = BUFFER_DATA;
+		break;
+	case BUFFER_DATA:
+		buffered(flash, offset, size, value);
+		break;
+	default:
 		command(flash, (uint8_t)value);
-	show_as_memory(flash, flash->command == CMD_READ_ARRAY);
+	}
+	show_as_memory(flash, flash->command == READ_ARRAY);
 }
 
 static const struct bus_ops FLASH_OPS = { flash_read, flash_write };
@@ -185,7 +227,7 @@ static void flash_reset(void *owner)
 {
 	struct flash *flash = owner;
 
-	flash->command = CMD_READ_ARRAY;
+	flash->command = READ_ARRAY;
 	flash->status = STATUS_READY;
 	show_as_memory(flash, true);
 }
@@ -196,8 +238,9 @@ static void flash_state(void *owner, struct snap *snap)
 
 	snap_value(snap, &flash->command);
 	snap_value(snap, &flash->status);
+	snap_value(snap, &flash->left);
 	if (snap->load && !snap->bad)
-		show_as_memory(flash, flash->command == CMD_READ_ARRAY);
+		show_as_memory(flash, flash->command == READ_ARRAY);
 }
 
 int flash_open(struct vm *vm, struct why *why)
@@ -208,7 +251,7 @@ int flash_open(struct vm *vm, struct why *why)
 		return why_set(why, "no memory");
 	vm->flash = flash;
 	flash->vm = vm;
-	flash->command = CMD_READ_ARRAY;
+	flash->command = READ_ARRAY;
 	flash->device = (struct vm_device){ .name = "flash",
 					    .version = 1,
 					    .reset = flash_reset,
@@ -236,6 +279,7 @@ void flash_close(struct vm *vm)
 
 	if (!flash)
 		return;
+	vm_device_remove(vm, &flash->device);
 	if (flash->vars)
 		munmap(flash->vars, flash->vars_size);
 	if (flash->code && flash->code != MAP_FAILED)

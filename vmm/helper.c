@@ -99,6 +99,8 @@ void helper_end(struct helper *helper)
 	unsigned int i;
 
 	close(helper->fd);
+	if (helper->pid <= 0)
+		return;
 	kill(helper->pid, SIGTERM);
 	for (i = 0; i < END_WAITS && waitpid(helper->pid, NULL, WNOHANG) == 0; i++)
 		nanosleep(&pause, NULL);

@@ -16,7 +16,7 @@ struct vm;
 
 struct helper {
 	int fd; /* the connection */
-	pid_t pid;
+	pid_t pid; /* 0: no process of ours */
 };
 
 /**

@@ -6,10 +6,7 @@
  */
 #include "tests/vmm/fake.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 struct input {
 	const uint8_t *data;
@@ -31,7 +28,7 @@ static uint64_t take(struct input *input, size_t bytes)
 /* Places where something is; anywhere else is dull. */
 static uint64_t mmio_place(struct fake *fake, struct input *input)
 {
-	static const uint64_t PLACES[] = { 0xe0000000, 0xfffff000, 0xffc00000, 0xa0000 };
+	static const uint64_t PLACES[] = { 0xe0000000, 0xfffff000, 0xfffd0000, 0xa0000 };
 	unsigned int where = (unsigned int)take(input, 1);
 	const struct bus *bus = &fake->vm.mmio;
 
@@ -71,20 +68,6 @@ static void access_one(struct fake *fake, struct input *input)
 		bus_read(&fake->vm.ports, port_place(fake, input), size);
 }
 
-static struct fake *make(void)
-{
-	static char path[] = "/tmp/bv-fuzz-firmware-XXXXXX";
-	int fd = mkstemp(path);
-	struct fake *fake;
-
-	if (fd < 0 || ftruncate(fd, 128 << 10))
-		abort();
-	close(fd);
-	fake = fake_make(path);
-	unlink(path);
-	return fake;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -93,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct input input = { data, size };
 
 	if (!fake)
-		fake = make();
+		fake = fake_make_firmware(128 << 10, 64 << 10);
 	fake->vm.state = VM_STARTING;
 	fake->vm.loop.stop = false;
 	vm_reset_parts(&fake->vm);

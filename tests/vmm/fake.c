@@ -79,7 +79,7 @@ void hv_msi_send(struct hv *hv, uint64_t address, uint32_t data)
 int hv_msi_alloc(struct hv *hv)
 {
 	(void)hv;
-	return -1;
+	return HV_GSI_MSI;
 }
 
 void hv_msi_free(struct hv *hv, int gsi)
@@ -222,7 +222,7 @@ static void must(bool good, const char *what)
 	abort();
 }
 
-struct fake *fake_make(const char *firmware)
+static struct fake *make(const char *firmware, const char *vars)
 {
 	static char path[64];
 	struct fake *fake = calloc(1, sizeof(*fake));
@@ -239,6 +239,7 @@ struct fake *fake_make(const char *firmware)
 					    .memory = FAKE_MEMORY,
 					    .kernel = firmware ? NULL : "/dev/null",
 					    .firmware = firmware,
+					    .firmware_vars = vars,
 					    .disks = &fake->disk,
 					    .disks_count = 1,
 					    .nets = &fake->net,
@@ -259,6 +260,32 @@ struct fake *fake_make(const char *firmware)
 	vm_reset_parts(&fake->vm);
 	if (!firmware)
 		pci_place_all(fake->vm.pci);
+	return fake;
+}
+
+struct fake *fake_make(const char *firmware)
+{
+	return make(firmware, NULL);
+}
+
+static int file_of(size_t size, char *path, size_t room)
+{
+	int fd = memfd_create("firmware", MFD_CLOEXEC);
+
+	must(fd >= 0 && ftruncate(fd, (off_t)size) == 0, "no firmware");
+	snprintf(path, room, "/proc/self/fd/%d", fd);
+	return fd;
+}
+
+struct fake *fake_make_firmware(size_t code_size, size_t vars_size)
+{
+	static char code_path[32], vars_path[32];
+	int code = file_of(code_size, code_path, sizeof(code_path));
+	int vars = file_of(vars_size, vars_path, sizeof(vars_path));
+	struct fake *fake = make(code_path, vars_path);
+
+	close(code);
+	close(vars);
 	return fake;
 }
 

@@ -33,6 +33,8 @@ extern struct fake_told fake_told;
 
 /* One at a time. Firmware: its file, or NULL for direct boot's layout. */
 struct fake *fake_make(const char *firmware);
+/* The same with files of zeroes of these sizes as firmware and as its variable store. */
+struct fake *fake_make_firmware(size_t code_size, size_t vars_size);
 void fake_free(struct fake *fake);
 
 /* Some rounds of the loop, until nothing more happens. */
