@@ -152,6 +152,12 @@ enum {
 	BALLOON_REPORT = 2
 };
 
+/*
+ * Pages of one buffer that are given back. Drivers send 256; a longer list, each page a call to the
+ * host's kernel, would keep all other devices and the control socket waiting.
+ */
+#define BALLOON_PAGES_AT_ONCE 1024u
+
 static void release(struct balloon *balloon, uint64_t gpa, uint64_t size)
 {
 	void *at = mem_at(&balloon->vm->mem, gpa, size);
@@ -162,10 +168,12 @@ static void release(struct balloon *balloon, uint64_t gpa, uint64_t size)
 
 static void inflate(struct balloon *balloon, const struct virtq_chain *chain)
 {
+	size_t at, end = chain->out_size;
 	uint32_t page;
-	size_t at;
 
-	for (at = 0; at + sizeof(page) <= chain->out_size; at += sizeof(page)) {
+	if (end > BALLOON_PAGES_AT_ONCE * sizeof(page))
+		end = BALLOON_PAGES_AT_ONCE * sizeof(page);
+	for (at = 0; at + sizeof(page) <= end; at += sizeof(page)) {
 		chain_read(chain, at, &page, sizeof(page));
 		release(balloon, (uint64_t)page << VIRTIO_BALLOON_PFN_SHIFT, PAGE);
 	}
