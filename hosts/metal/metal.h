@@ -253,19 +253,28 @@ enum thread_state {
 	THREAD_DEAD
 };
 
+/* What the threads of a domain have in common, all under the scheduler's lock. */
+struct sched_group {
+	u32 cap; /* percent of a CPU; 0: none */
+	s64 budget; /* ns that are left of this period's */
+	u64 refill_at; /* 0: full, no timer */
+	struct bv_timer refill;
+};
+
 struct thread {
 	/* constant after creation */
 	void *stack;
 	char name[16];
+	struct sched_group *group; /* NULL: no vCPU */
 
 	/* guarded by the scheduler's lock */
 	u64 rsp; /* while it does not run */
 	struct bv_list node; /* in the run queue */
 	bool queued;
 	struct metal_cpu *cpu; /* where it runs or ran last */
-	u64 affinity; /* a bit a CPU */
+	u64 affinity, soft; /* a bit a CPU: where it may run, and where it would rather */
 	u32 weight;
-	u64 vtime; /* ns on a CPU, the longer the smaller the weight */
+	u64 vtime; /* ns on a CPU, the longer the smaller the weight; against the CPU's clock */
 	bool offline; /* its waits are not counted as such */
 	enum bvx_host_state counted; /* what the time from since_ns on counts as */
 	u64 since_ns, ns[BVX_STATES];
@@ -299,7 +308,10 @@ void thread_prepare_block(void);
 void thread_unblock_self(void);
 void thread_runtime(struct thread *thread, struct bvx_host_runtime *runtime);
 void thread_offline(struct thread *thread, bool offline);
-void thread_affinity(struct thread *thread, u64 mask);
+void thread_affinity(struct thread *thread, u64 mask, u64 soft);
+void sched_group_init(struct sched_group *group);
+void sched_group_fini(struct sched_group *group); /* sleep */
+void sched_group_cap(struct sched_group *group, u32 percent); /* any */
 u64 sched_idle_ns(struct metal_cpu *cpu);
 _Noreturn void sched_idle(void);
 
@@ -316,7 +328,8 @@ void works_init(void);
 
 struct metal_domain {
 	u32 domid;
-	u32 weight, cap;
+	u32 weight;
+	struct sched_group group;
 	struct bv_list vcpus;
 };
 

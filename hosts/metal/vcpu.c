@@ -19,6 +19,7 @@ void *bvx_host_domain_new(u32 domid)
 		return NULL;
 	domain->domid = domid;
 	domain->weight = 256;
+	sched_group_init(&domain->group);
 	bv_list_init(&domain->vcpus);
 	return domain;
 }
@@ -28,6 +29,7 @@ void bvx_host_domain_free(void *host_domain)
 	struct metal_domain *domain = host_domain;
 
 	bv_assert(bv_list_empty(&domain->vcpus));
+	sched_group_fini(&domain->group);
 	bv_host_free(domain);
 }
 
@@ -37,7 +39,7 @@ void bvx_host_domain_share(void *host_domain, const struct bvx_host_share *share
 	struct bv_list *node;
 
 	domain->weight = share->weight;
-	domain->cap = share->cap;
+	sched_group_cap(&domain->group, share->cap);
 	bv_list_for_each(node, &domain->vcpus)
 		bv_list_entry(node, struct metal_vcpu, node)->thread->weight = share->weight;
 }
@@ -74,6 +76,7 @@ void *bvx_host_vcpu_new(void *host_domain, struct bvx_vcpu *vcpu)
 		return NULL;
 	}
 	own->thread->weight = domain->weight;
+	own->thread->group = &domain->group;
 	own->thread->offline = true;
 	bv_list_add_tail(&domain->vcpus, &own->node);
 	return own;
@@ -135,8 +138,8 @@ void bvx_host_vcpu_affinity(void *host_vcpu, const struct bvx_cpumask *hard,
 	struct metal_vcpu *own = host_vcpu;
 	u64 online = metal_cpu_count < 64 ? BV_BIT(metal_cpu_count) - 1 : ~0ull;
 
-	(void)soft;
-	thread_affinity(own->thread, hard->bits[0] & online ? hard->bits[0] : ~0ull);
+	thread_affinity(own->thread, hard->bits[0] & online ? hard->bits[0] : ~0ull,
+			soft->bits[0] & online);
 }
 
 void bvx_host_vcpu_runtime(void *host_vcpu, struct bvx_host_runtime *runtime)
