@@ -47,6 +47,7 @@ struct bvx_op {
 		sizeof(type),               \
 		op_flags,                   \
 		handler,                    \
+		NULL,                       \
 	}
 #define BVX_OP_NARROW(op, type, op_flags, handler, fields)    \
 	[op] = {                                              \
@@ -58,6 +59,7 @@ struct bvx_op {
 		0,                          \
 		op_flags,                   \
 		handler,                    \
+		NULL,                       \
 	}
 
 /* Carries out subop number cmd of a table, with its argument at gva. -XEN_ENOSYS: none such. */
