@@ -41,23 +41,17 @@ struct bvx_op {
 	const char *narrow;
 };
 
-#define BVX_OP(op, type, op_flags, handler) \
-	[op] = {                            \
-		#op,                        \
-		sizeof(type),               \
-		op_flags,                   \
-		handler,                    \
+#define BVX_OP(op, type, op_flags, handler)                 \
+	[op] = {                                            \
+		#op, sizeof(type), op_flags, handler, NULL, \
 	}
 #define BVX_OP_NARROW(op, type, op_flags, handler, fields)    \
 	[op] = {                                              \
 		#op, sizeof(type), op_flags, handler, fields, \
 	}
-#define BVX_OP_PLAIN(op, op_flags, handler) \
-	[op] = {                            \
-		#op,                        \
-		0,                          \
-		op_flags,                   \
-		handler,                    \
+#define BVX_OP_PLAIN(op, op_flags, handler)      \
+	[op] = {                                 \
+		#op, 0, op_flags, handler, NULL, \
 	}
 
 /* Carries out subop number cmd of a table, with its argument at gva. -XEN_ENOSYS: none such. */

@@ -443,22 +443,23 @@ struct grant_op {
 
 static const struct grant_op ops[] = {
 	[GNTTABOP_map_grant_ref] = { "GNTTABOP_map_grant_ref", sizeof(struct gnttab_map_grant_ref),
-				     false, map_item },
+				     false, map_item, NULL },
 	[GNTTABOP_unmap_grant_ref] = { "GNTTABOP_unmap_grant_ref",
-				       sizeof(struct gnttab_unmap_grant_ref), false, unmap_item },
+				       sizeof(struct gnttab_unmap_grant_ref), false, unmap_item,
+				       NULL },
 	[GNTTABOP_setup_table] = { "GNTTABOP_setup_table", sizeof(struct gnttab_setup_table), true,
 				   setup_table, "242p" },
 	[GNTTABOP_copy] = { "GNTTABOP_copy", sizeof(struct gnttab_copy), false, copy_item,
 			    "p22|p22|222" },
 	[GNTTABOP_query_size] = { "GNTTABOP_query_size", sizeof(struct gnttab_query_size), true,
-				  query_size },
+				  query_size, NULL },
 	[GNTTABOP_set_version] = { "GNTTABOP_set_version", sizeof(struct gnttab_set_version), true,
-				   set_version },
+				   set_version, NULL },
 	[GNTTABOP_get_status_frames] = { "GNTTABOP_get_status_frames",
 					 sizeof(struct gnttab_get_status_frames), true,
 					 get_status_frames, "422p" },
 	[GNTTABOP_get_version] = { "GNTTABOP_get_version", sizeof(struct gnttab_get_version), true,
-				   get_version },
+				   get_version, NULL },
 };
 
 static long items(struct bvx_call *call, const struct grant_op *op, u64 gva, u32 count)
