@@ -196,6 +196,7 @@ struct bvx_vcpu {
 	bool parked; /* its thread is outside of the engine and will look at stops */
 	bool ended; /* its thread is to return */
 	bool down; /* halted for good: interrupts off */
+	bool withdrawn; /* VCPUOP_down: one of its stops, until VCPUOP_up */
 	bool upcall_due; /* its local APIC did not take the vector */
 	bool upcall_taken; /* the vector was delivered since upcall_pending was set last */
 	bool polling; /* in SCHEDOP_poll */

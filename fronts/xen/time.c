@@ -317,6 +317,44 @@ static long is_up(struct bvx_call *call)
 	return bvx_vcpu_online(target(call));
 }
 
+static bool others_online(const struct bvx_vcpu *vcpu)
+{
+	const struct bvx_domain *domain = vcpu->domain;
+
+	for (u32 i = 0; i < domain->max_vcpus; i++)
+		if (domain->vcpu[i] && domain->vcpu[i] != vcpu && bvx_vcpu_online(domain->vcpu[i]))
+			return true;
+	return false;
+}
+
+/* A restored guest has its other vCPUs down for a moment, while it tells of their shared pages. */
+static long down(struct bvx_call *call)
+{
+	struct bvx_vcpu *vcpu = target(call);
+
+	if (!others_online(vcpu)) {
+		bvx_domain_shutdown(call->domain, SHUTDOWN_poweroff);
+		return 0;
+	}
+	if (!__atomic_exchange_n(&vcpu->withdrawn, true, __ATOMIC_SEQ_CST))
+		bvx_vcpu_stop(vcpu);
+	return 0;
+}
+
+static long up(struct bvx_call *call)
+{
+	struct bvx_vcpu *vcpu = target(call);
+
+	if (__atomic_exchange_n(&vcpu->withdrawn, false, __ATOMIC_SEQ_CST)) {
+		bvx_vcpu_go(vcpu);
+		return 0;
+	}
+	if (!bvx_vcpu_online(vcpu))
+		return bvx_call_refuse(call, XEN_EINVAL, "vCPU %u begins by INIT and SIPI",
+				       vcpu->index);
+	return 0;
+}
+
 static long get_runstate(struct bvx_call *call)
 {
 	struct vcpu_runstate_info *info = call->data;
@@ -439,6 +477,8 @@ static long register_info(struct bvx_call *call)
 }
 
 static const struct bvx_op ops[] = {
+	BVX_OP_PLAIN(VCPUOP_up, 0, up),
+	BVX_OP_PLAIN(VCPUOP_down, 0, down),
 	BVX_OP_PLAIN(VCPUOP_is_up, 0, is_up),
 	BVX_OP(VCPUOP_get_runstate_info, struct vcpu_runstate_info, BVX_OUT | BVX_WIDE,
 	       get_runstate),

@@ -344,7 +344,8 @@ const struct bv_pv_ops bvx_pv_ops = {
 
 bool bvx_vcpu_online(struct bvx_vcpu *vcpu)
 {
-	return !__atomic_load_n(&vcpu->down, __ATOMIC_SEQ_CST) && !never_ran(vcpu);
+	return !__atomic_load_n(&vcpu->down, __ATOMIC_SEQ_CST) &&
+	       !__atomic_load_n(&vcpu->withdrawn, __ATOMIC_SEQ_CST) && !never_ran(vcpu);
 }
 
 /* ---- birth and death ---- */

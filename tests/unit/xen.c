@@ -511,6 +511,33 @@ TEST(a_paused_domain_stands_still_and_a_destroyed_one_ends)
 	world_stop();
 }
 
+TEST(a_vcpu_is_taken_down_and_up_by_another)
+{
+	struct dom d;
+
+	world_start();
+	domu_make(&d, 2, 64);
+	for (u32 i = 0; i < 2; i++)
+		bv_vcpu_mp_set(d.v[i]->vcpu, BV_MP_RUNNABLE);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_down, 1, 0, 0, 0), 0);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_down, 1, 0, 0, 0), 0);
+	CHECK_EQ(d.v[1]->stops, 1);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_is_up, 1, 0, 0, 0), 0);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_up, 1, 0, 0, 0), 0);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_up, 1, 0, 0, 0), 0);
+	CHECK_EQ(d.v[1]->stops, 0);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_is_up, 1, 0, 0, 0), 1);
+	/* One that never ran. */
+	bv_vcpu_mp_set(d.v[1]->vcpu, BV_MP_UNINITIALIZED);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_up, 1, 0, 0, 0), -XEN_EINVAL);
+	/* The last one. */
+	CHECK_EQ(d.domain->shut_down, false);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_down, 0, 0, 0, 0), 0);
+	CHECK_EQ(d.domain->shut_down, true);
+	domu_destroy(&d);
+	world_stop();
+}
+
 TEST(the_tools_hear_that_a_guest_has_no_numa_nodes)
 {
 	struct xen_vnuma_topology_info op = { 0 };
