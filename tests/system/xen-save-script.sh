@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Run by Dom0 (xen-dom0.sh) in xen-save, which says how often.
-: "${times:?}"
+: "${times:?}" "${free:?}"
 state=/var/tmp/state
 
 starts() {
