@@ -49,8 +49,8 @@ SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,bv-boot bv-debian bv-devices bv-gdb bv-life \
 	bv-login bv-many bv-others data demo fuzz-ioctl guests host life linux-login memory \
-	other-guests state xen-boot xen-console xen-dom0 xen-domu xen-iommu xen-life xen-save \
-	xen-shares xen-tools xen-xl)
+	other-guests state xen-console xen-dom0 xen-domu xen-iommu xen-life xen-save xen-shares \
+	xen-tools)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx. (vtx-quick is to go to the
 # short ones once it has been seen to pass often.)
 VTX_TESTS := $(addprefix tests/system/,vtx-quick vtx-guests vtx-linux)
@@ -63,7 +63,7 @@ RUNNING = $(shell uname -r)
 MODULE_VERSIONS = $(patsubst linux-headers-%,%,$(call headers,6.1) $(call headers,6.12))
 
 .PHONY: all
-all: packages module unit fuzzers guests bv ## builds everything
+all: packages module unit fuzzers guests bv hypervisor ## builds everything
 
 .PHONY: packages FORCE
 packages: $(BUILD)/packages ## installs the Debian packages that are missing

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Run by Dom0 (xen-dom0.sh) in xen-save, which says how often.
-: "${times:?}"
+: "${times:?}" "${free:?}"
 state=/var/tmp/state
 
 starts() {
@@ -27,6 +27,7 @@ works() {
 
 # Dom0 has mapped every frame of the guest: the counts of who holds frames stay, a page for 2 MiB.
 memory_is_back_but_counts() {
+	# shellcheck disable=SC2154 # xen-dom0.sh has it
 	until_so 10 test "$(field free_memory)" -ge $((free - 1)) || all_memory_is_back
 }
 
