@@ -25,12 +25,6 @@ works() {
 	return 1
 }
 
-# Dom0 has mapped every frame of the guest: the counts of who holds frames stay, a page for 2 MiB.
-memory_is_back_but_counts() {
-	# shellcheck disable=SC2154 # xen-dom0.sh has it
-	until_so 10 test "$(field free_memory)" -ge $((free - 1)) || all_memory_is_back
-}
-
 saved() {
 	quiet xl save busy $state && no lists busy
 }
@@ -52,11 +46,11 @@ moved() {
 check "a busy guest with 2 vCPUs" starts
 for ((turn = 1; turn <= times; turn++)); do
 	check "xl save" saved
-	check "all memory is back" memory_is_back_but_counts
+	check "all memory is back" all_memory_is_back
 	check "xl restore, and its work is right" restored
 	check "xl save -c, and it goes on" checkpointed
 	check "xl migrate, live, and its work is right" moved
 done
 check "xl destroy" quiet xl destroy busy
 check "it is gone" is_gone busy
-check "all memory is back" memory_is_back_but_counts
+check "all memory is back" all_memory_is_back
