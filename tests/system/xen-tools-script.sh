@@ -113,7 +113,7 @@ came_again() {
 }
 
 shuts_down() {
-	quiet xl shutdown -w one && no lists one && says one 1 'GOES by poweroff'
+	quiet xl shutdown -w one && is_gone one && says one 1 'GOES by poweroff'
 }
 
 uptime_known() {
