@@ -67,6 +67,10 @@ struct bv_descriptor {
 	struct bv_seg seg; /* as it would be loaded */
 };
 
+#define BV_TSS_BUSY 0x2u /* in the type of a TSS's descriptor */
+
+/* Raises a fault whose error code names a selector. */
+enum bv_emul_rc bv_selector_fault(struct bv_emul *emul, enum bv_vector vector, u16 sel);
 /* Finds and reads the descriptor of a selector that is not null; .vector if there is none. */
 enum bv_emul_rc bv_descriptor_read(struct bv_emul *emul, u16 sel, enum bv_vector vector,
 				   struct bv_descriptor *descriptor);

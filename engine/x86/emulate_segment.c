@@ -16,7 +16,7 @@ static bool bv_emul_long_mode(const struct bv_emul *emul)
 	return emul->efer & BV_EFER_LMA;
 }
 
-static enum bv_emul_rc bv_selector_fault(struct bv_emul *emul, enum bv_vector vector, u16 sel)
+enum bv_emul_rc bv_selector_fault(struct bv_emul *emul, enum bv_vector vector, u16 sel)
 {
 	return bv_emul_raise_error(emul, vector, sel & 0xfffcu);
 }
@@ -618,7 +618,7 @@ enum bv_emul_rc bv_op_ltr(struct bv_emul *emul)
 		return bv_emul_raise_error(emul, BV_EXC_GP, 0);
 	rc = bv_system_descriptor(emul, sel, true, &descriptor);
 	if (!rc)
-		rc = bv_descriptor_mark(emul, &descriptor, 2); /* busy */
+		rc = bv_descriptor_mark(emul, &descriptor, BV_TSS_BUSY);
 	if (!rc)
 		emul->ops->seg_set(emul, BV_SEG_TR, &descriptor.seg);
 	return rc;

@@ -28,18 +28,12 @@ static const struct bv_tss_layout bv_tss16 = { 2, 44, 0x0e, 4, 0x2a };
 #define BV_TSS32_CR3 0x1c
 #define BV_TSS32_TRAP 0x64
 #define BV_TSS_SAVED 64 /* bytes at the most */
-#define BV_TSS_BUSY 0x2u /* in a descriptor's type */
 #define BV_DR7_LOCAL 0x155u /* breakpoints of one task: L0 to L3, LE */
 
 /* The order of segment registers in a TSS is that of the emulator. */
 static const struct bv_tss_layout *bv_tss_layout(const struct bv_seg *seg)
 {
 	return (seg->attr & BV_SEG_TYPE) >= BV_SYS_TSS ? &bv_tss32 : &bv_tss16;
-}
-
-static enum bv_emul_rc bv_task_fault(struct bv_emul *emul, enum bv_vector vector, u16 sel)
-{
-	return bv_emul_raise_error(emul, vector, sel & 0xfffcu);
 }
 
 /* --- the old task --- */
@@ -55,17 +49,17 @@ static enum bv_emul_rc bv_task_descriptor(struct bv_emul *emul, const struct bv_
 	unsigned int type;
 
 	if (!(what->sel & 0xfffcu) || what->sel & BV_SEL_TI)
-		return bv_task_fault(emul, vector, what->sel);
+		return bv_selector_fault(emul, vector, what->sel);
 	rc = bv_descriptor_read(emul, what->sel, vector, descriptor);
 	if (rc)
 		return rc;
 	type = seg->attr & (BV_SEG_S | BV_SEG_TYPE);
 	if ((type & ~(BV_SYS_TSS ^ BV_SYS_TSS16)) != (BV_SYS_TSS16 | (back ? BV_TSS_BUSY : 0)))
-		return bv_task_fault(emul, vector, what->sel);
+		return bv_selector_fault(emul, vector, what->sel);
 	if (!(seg->attr & BV_SEG_P))
-		return bv_task_fault(emul, BV_EXC_NP, what->sel);
+		return bv_selector_fault(emul, BV_EXC_NP, what->sel);
 	if (seg->limit + 1u < bv_tss_layout(seg)->size && seg->limit != ~0u)
-		return bv_task_fault(emul, BV_EXC_TS, what->sel);
+		return bv_selector_fault(emul, BV_EXC_TS, what->sel);
 	return BV_EMUL_DONE;
 }
 
@@ -193,13 +187,13 @@ static enum bv_emul_rc bv_task_ldt(struct bv_emul *emul, u16 sel)
 	if (!(sel & 0xfffcu))
 		return BV_EMUL_DONE;
 	if (sel & BV_SEL_TI)
-		return bv_task_fault(emul, BV_EXC_TS, sel);
+		return bv_selector_fault(emul, BV_EXC_TS, sel);
 	rc = bv_descriptor_read(emul, sel, BV_EXC_TS, &descriptor);
 	if (rc)
 		return rc;
 	if ((descriptor.seg.attr & (BV_SEG_S | BV_SEG_TYPE)) != BV_SYS_LDT ||
 	    !(descriptor.seg.attr & BV_SEG_P))
-		return bv_task_fault(emul, BV_EXC_TS, sel);
+		return bv_selector_fault(emul, BV_EXC_TS, sel);
 	emul->ops->seg_set(emul, BV_SEG_LDTR, &descriptor.seg);
 	return BV_EMUL_DONE;
 }
@@ -228,15 +222,15 @@ static enum bv_emul_rc bv_task_segment(struct bv_emul *emul, unsigned int index,
 
 	if (!(sel & 0xfffcu))
 		return index == BV_SEG_CS || index == BV_SEG_SS ?
-			       bv_task_fault(emul, BV_EXC_TS, sel) :
+			       bv_selector_fault(emul, BV_EXC_TS, sel) :
 			       BV_EMUL_DONE;
 	rc = bv_descriptor_read(emul, sel, BV_EXC_TS, &descriptor);
 	if (rc)
 		return rc;
 	if (!bv_task_good(emul, index, &descriptor.seg))
-		return bv_task_fault(emul, BV_EXC_TS, sel);
+		return bv_selector_fault(emul, BV_EXC_TS, sel);
 	if (!(descriptor.seg.attr & BV_SEG_P))
-		return bv_task_fault(emul, index == BV_SEG_SS ? BV_EXC_SS : BV_EXC_NP, sel);
+		return bv_selector_fault(emul, index == BV_SEG_SS ? BV_EXC_SS : BV_EXC_NP, sel);
 	rc = bv_descriptor_mark(emul, &descriptor, BV_SEG_TYPE_ACCESSED);
 	/* Another CPU changes it at this moment: the new task is here, and cannot be begun anew. */
 	if (rc == BV_EMUL_AGAIN)

@@ -113,11 +113,19 @@ static u64 task_gate(u16 sel)
 	return (u64)sel << 16 | 0xe5ull << 40; /* DPL 3 */
 }
 
-/* Runs 32-bit code as task A, with B at a body of its own; B's registers are its TSS's. */
-static void run(const u8 *code, const u8 *body, u32 cr3, u32 cr4)
+/* Runs 32-bit code as task A; then the long mode's own TSS is back. */
+static void call_as_a(const u8 *code, u32 cr3, u32 cr4)
 {
 	gdt[SEL_A / 8] = tss_descriptor(&task_a);
 	gdt[SEL_B / 8] = tss_descriptor(&task_b);
+	protected_call(code, cr3, cr4);
+	gdt[GDT_TSS] &= ~BUSY;
+	__asm__ volatile("clts\n\tltr %w0" ::"r"(SEL_TSS));
+}
+
+/* The same with B at a body of its own; B's registers are its TSS's. */
+static void run(const u8 *code, const u8 *body, u32 cr3, u32 cr4)
+{
 	gdt[SEL_AWAY / 8] = 0x00cf92000000ffffull & ~PRESENT;
 	idt32[0x80] = idt32[TRAP_NP] = task_gate(SEL_B);
 	task_idtr.limit = sizeof(idt32) - 1;
@@ -135,9 +143,7 @@ static void run(const u8 *code, const u8 *body, u32 cr3, u32 cr4)
 		.gs = SEL_KDATA,
 	};
 	task_seen = (struct seen){ 0 };
-	protected_call(code, cr3, cr4);
-	gdt[GDT_TSS] &= ~BUSY;
-	__asm__ volatile("clts\n\tltr %w0" ::"r"(SEL_TSS));
+	call_as_a(code, cr3, cr4);
 }
 
 static void check_seen(u32 count, bool nested)
@@ -190,12 +196,8 @@ static void with_paging_each_task_has_its_tables(void)
 	check_seen(2, true);
 	CHECK_EQ(task_seen.cr3, (u32)(u64)one);
 	/* B's tables are in its TSS alone, which run() has filled in: a second run, by hand */
-	gdt[SEL_A / 8] = tss_descriptor(&task_a);
-	gdt[SEL_B / 8] = tss_descriptor(&task_b);
 	task_b.cr3 = (u32)(u64)other;
-	protected_call(run_call, (u32)(u64)one, CR4_PSE);
-	gdt[GDT_TSS] &= ~BUSY;
-	__asm__ volatile("clts\n\tltr %w0" ::"r"(SEL_TSS));
+	call_as_a(run_call, (u32)(u64)one, CR4_PSE);
 	CHECK_EQ(task_seen.count, 4);
 	CHECK_EQ(task_seen.cr3, (u32)(u64)other);
 }
