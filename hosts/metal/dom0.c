@@ -16,6 +16,7 @@
 #include "fronts/xen/xen.h"
 #include "hosts/metal/acpi.h"
 #include "hosts/metal/metal.h"
+#include "lib/bits.h"
 #include "lib/format.h"
 
 #define LOW_END 0xa0000ull /* of memory below the hole of PCs */
@@ -445,7 +446,8 @@ static void map_all(void)
 /* MSIs name CPUs by APIC IDs (passthrough.c): vCPU i has to find CPU i with the ID i. */
 static u32 vcpus_wanted(void)
 {
-	u32 want = options.dom0_max_vcpus ? options.dom0_max_vcpus : metal_cpu_count, most = 0;
+	u32 cpus = bv_popcount(sched_cpus()), most = 0;
+	u32 want = options.dom0_max_vcpus ? options.dom0_max_vcpus : cpus;
 
 	while (most < metal_cpu_count && metal_cpus[most]->apic_id == most)
 		most++;

@@ -55,6 +55,7 @@ struct options {
 	char console[32], com1[64], com2[64], loglvl[24], guest_loglvl[24], sched[16], dom0_mem[64],
 		acpi[8], mitigations[64], spec_ctrl[16], iommu[32];
 	u32 dom0_max_vcpus, maxcpus, watchdog_timeout;
+	u64 isolcpus; /* a bit a CPU */
 	bool noreboot, watchdog;
 };
 
@@ -309,6 +310,11 @@ void thread_unblock_self(void);
 void thread_runtime(struct thread *thread, struct bvx_host_runtime *runtime);
 void thread_offline(struct thread *thread, bool offline);
 void thread_affinity(struct thread *thread, u64 mask, u64 soft);
+/*
+ * Where a thread runs that nobody has sent anywhere, a bit a CPU: all that are not isolated; all,
+ * if that leaves none.
+ */
+u64 sched_cpus(void);
 void sched_group_init(struct sched_group *group);
 void sched_group_fini(struct sched_group *group); /* sleep */
 void sched_group_cap(struct sched_group *group, u32 percent); /* any */

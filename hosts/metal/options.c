@@ -11,6 +11,7 @@ enum option_kind {
 	OPTION_TEXT,
 	OPTION_NUMBER,
 	OPTION_BOOL,
+	OPTION_CPUS,
 	OPTION_IGNORED
 };
 
@@ -29,6 +30,7 @@ static const struct option {
 	{ "guest_loglvl", OPTION_TEXT, options.guest_loglvl, sizeof(options.guest_loglvl) },
 	{ "loglvl", OPTION_TEXT, options.loglvl, sizeof(options.loglvl) },
 	{ "iommu", OPTION_TEXT, options.iommu, sizeof(options.iommu) },
+	{ "isolcpus", OPTION_CPUS, &options.isolcpus, 0 },
 	{ "maxcpus", OPTION_NUMBER, &options.maxcpus, 0 },
 	{ "mitigations", OPTION_TEXT, options.mitigations, sizeof(options.mitigations) },
 	{ "noreboot", OPTION_BOOL, &options.noreboot, 0 },
@@ -84,6 +86,26 @@ bool parse_bool(const char *value)
 		 text_equal(value, "false"));
 }
 
+/* CPU numbers and ranges, with commas between: a bit a CPU. */
+static u64 parse_cpus(const char *value)
+{
+	u64 mask = 0;
+
+	while (*value) {
+		const char *end;
+		u64 first = parse_number(value, &end), last = first;
+
+		if (*end == '-')
+			last = parse_number(end + 1, &end);
+		for (u64 cpu = first; cpu <= last && cpu < METAL_MAX_CPUS; cpu++)
+			mask |= BV_BIT(cpu);
+		if (*end != ',')
+			break;
+		value = end + 1;
+	}
+	return mask;
+}
+
 static void option_set(const struct option *option, const char *value)
 {
 	const char *end;
@@ -92,6 +114,8 @@ static void option_set(const struct option *option, const char *value)
 		text_copy(option->to, value, option->size);
 	else if (option->kind == OPTION_NUMBER)
 		*(u32 *)option->to = (u32)parse_number(value, &end);
+	else if (option->kind == OPTION_CPUS)
+		*(u64 *)option->to = parse_cpus(value);
 	else if (option->kind == OPTION_BOOL)
 		*(bool *)option->to = !*value || parse_bool(value);
 }

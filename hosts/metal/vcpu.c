@@ -137,8 +137,10 @@ void bvx_host_vcpu_affinity(void *host_vcpu, const struct bvx_cpumask *hard,
 {
 	struct metal_vcpu *own = host_vcpu;
 	u64 online = metal_cpu_count < 64 ? BV_BIT(metal_cpu_count) - 1 : ~0ull;
+	u64 mask = hard->bits[0] & online;
 
-	thread_affinity(own->thread, hard->bits[0] & online ? hard->bits[0] : ~0ull,
+	/* Isolated CPUs are for those that name them. */
+	thread_affinity(own->thread, mask && mask != online ? mask : sched_cpus(),
 			soft->bits[0] & online);
 }
 

@@ -33,7 +33,7 @@ near() {
 on_one_cpu() {
 	local guest
 	for guest in "$@"; do
-		quiet xl vcpu-pin "$guest" all 1 || return
+		quiet xl vcpu-pin "$guest" all 2 || return
 	done
 }
 
@@ -52,7 +52,7 @@ one_to_two() {
 
 # Dom0's other vCPU has the other CPU.
 shares_of_one_cpu() {
-	on_one_cpu a b && quiet xl vcpu-pin Domain-0 all 0 && one_to_two &&
+	on_one_cpu a b && quiet xl vcpu-pin Domain-0 all 1 && one_to_two &&
 		[[ $((a + b)) -ge $((8 * took / 10)) ]]
 }
 
@@ -65,10 +65,10 @@ capped() {
 		quiet xl sched-credit2 -d a -c 0
 }
 
-# Both vCPUs would rather run on CPU 1, and do while it is free for them.
+# Both vCPUs would rather run on CPU 2, and do while it is free for them.
 soft() {
-	quiet xl pause b && quiet xl vcpu-pin c all all 1 && quiet xl unpause c && sleep 3 &&
-		on_cpu_mostly c 1 && quiet xl pause c && quiet xl unpause b
+	quiet xl pause b && quiet xl vcpu-pin c all all 2 && quiet xl unpause c && sleep 3 &&
+		on_cpu_mostly c 2 && quiet xl pause c && quiet xl unpause b
 }
 
 on_cpu_mostly() {

@@ -25,7 +25,7 @@ affinity_is() {
 }
 
 pinned() {
-	quiet xl vcpu-pin one 1 0 && affinity_is '0 / all' &&
+	quiet xl vcpu-pin one 1 1 && affinity_is '1 / all' &&
 		quiet xl vcpu-pin one 1 all 1 && affinity_is 'all / 1' &&
 		until_so 20 runs_on 1
 }
