@@ -63,7 +63,11 @@ RUNNING = $(shell uname -r)
 MODULE_VERSIONS = $(patsubst linux-headers-%,%,$(call headers,6.1) $(call headers,6.12))
 
 .PHONY: all
-all: packages module unit fuzzers guests bv hypervisor ## builds everything
+all: packages ## builds everything
+	@$(MAKE) --no-print-directory $(PARALLEL) all-parts
+
+.PHONY: all-parts
+all-parts: module unit fuzzers guests bv hypervisor
 
 .PHONY: packages FORCE
 packages: $(BUILD)/packages ## installs the Debian packages that are missing
