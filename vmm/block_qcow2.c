@@ -27,46 +27,7 @@
 	 BIT(VIRTIO_BLK_F_BLK_SIZE) | BIT(VIRTIO_BLK_F_TOPOLOGY) | BIT(VIRTIO_BLK_F_FLUSH) | \
 	 BIT(VIRTIO_BLK_F_MQ) | BIT(VIRTIO_BLK_F_DISCARD) | BIT(VIRTIO_BLK_F_WRITE_ZEROES))
 
-static void qcow2_kicked(void *owner, struct virtq *queue)
-{
-	(void)owner;
-	(void)queue; /* the helper has its own ear for it */
-}
-
-static void qcow2_ready(void *owner)
-{
-	struct block *block = owner;
-
-	vhost_user_ready(block->helper);
-}
-
-static void qcow2_reset(void *owner)
-{
-	struct block *block = owner;
-
-	vhost_user_stop(block->helper);
-}
-
-static void qcow2_quiesce(void *owner, bool on)
-{
-	struct block *block = owner;
-
-	vhost_user_quiesce(block->helper, on);
-}
-
-static void qcow2_vector_changed(void *owner, unsigned int vector)
-{
-	struct block *block = owner;
-
-	vhost_user_vector_changed(block->helper, vector);
-}
-
 static const struct virtio_ops QCOW2_OPS = {
-	.kicked = qcow2_kicked,
-	.ready = qcow2_ready,
-	.reset = qcow2_reset,
-	.quiesce = qcow2_quiesce,
-	.vector_changed = qcow2_vector_changed,
 	.ejected = block_leave,
 };
 

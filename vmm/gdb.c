@@ -48,6 +48,7 @@ struct gdb {
 	unsigned int cpu; /* chosen for registers, memory, steps */
 	bool running; /* the debugger waits for a stop */
 	bool stepping;
+	bool released; /* the debugger let go of the guest, and is to close */
 	struct soft soft[SOFT_MAX];
 	struct hard hard[HARD_MAX];
 };
@@ -383,17 +384,24 @@ static void forget_breakpoints(struct gdb *gdb)
 }
 
 /* The guest goes on without a debugger. */
+static void release(struct gdb *gdb)
+{
+	vm_pause(gdb->vm);
+	forget_breakpoints(gdb);
+	go(gdb, false);
+	gdb->running = false;
+	gdb->released = true;
+}
+
 static void detach(struct gdb *gdb)
 {
 	if (gdb->client.fd < 0)
 		return;
-	vm_pause(gdb->vm);
-	forget_breakpoints(gdb);
+	if (!gdb->released)
+		release(gdb);
 	loop_remove(&gdb->vm->loop, &gdb->client);
 	close(gdb->client.fd);
 	gdb->client.fd = -1;
-	go(gdb, false);
-	gdb->running = false;
 }
 
 /* ---- requests ------------------------------------------------------------------------------ */
@@ -573,8 +581,11 @@ static void serve(struct gdb *gdb, char *packet)
 	case 'v':
 		return continue_with(gdb, packet);
 	case 'D':
+		/*
+		 * GDB acknowledges the answer, and dies of that where nobody reads it: it closes.
+		 */
 		send_packet(gdb, "OK");
-		return detach(gdb);
+		return release(gdb);
 	case 'k':
 		return vm_end(gdb->vm, VMM_END_QUIT, 0, "the debugger ended it");
 	default:
@@ -640,11 +651,14 @@ static void listener_ready(void *owner, uint32_t events)
 	(void)events;
 	if (fd < 0)
 		return;
+	if (gdb->released)
+		detach(gdb);
 	if (gdb->client.fd >= 0) {
 		close(fd);
 		return;
 	}
 	gdb->client.fd = fd;
+	gdb->released = false;
 	gdb->in_size = 0;
 	gdb->cpu = 0;
 	loop_add(&gdb->vm->loop, &gdb->client, EPOLLIN);

@@ -34,40 +34,6 @@ static const struct program {
 	{ "/usr/lib/qemu/virtiofsd", true, false },
 };
 
-static void share_kicked(void *owner, struct virtq *queue)
-{
-	(void)owner;
-	(void)queue; /* the helper has its own ear for it */
-}
-
-static void share_ready(void *owner)
-{
-	struct share *share = owner;
-
-	vhost_user_ready(share->user);
-}
-
-static void share_reset(void *owner)
-{
-	struct share *share = owner;
-
-	vhost_user_stop(share->user);
-}
-
-static void share_quiesce(void *owner, bool on)
-{
-	struct share *share = owner;
-
-	vhost_user_quiesce(share->user, on);
-}
-
-static void share_vector_changed(void *owner, unsigned int vector)
-{
-	struct share *share = owner;
-
-	vhost_user_vector_changed(share->user, vector);
-}
-
 static void share_destroy(void *owner)
 {
 	struct share *share = owner;
@@ -88,11 +54,6 @@ static void share_state(void *owner, struct snap *snap)
 }
 
 static const struct virtio_ops SHARE_OPS = {
-	.kicked = share_kicked,
-	.ready = share_ready,
-	.reset = share_reset,
-	.quiesce = share_quiesce,
-	.vector_changed = share_vector_changed,
 	.state = share_state,
 	.destroy = share_destroy,
 };

@@ -81,6 +81,9 @@ _Static_assert(offsetof(struct message, body) == HEAD_SIZE, "a message's head");
 struct vhost_user {
 	struct vm *vm;
 	struct virtio_dev *dev; /* NULL: not attached yet */
+	/* The device's own verbs, and whose they are. */
+	const struct virtio_ops *ops;
+	void *owner;
 	const char *name;
 	struct helper helper;
 	struct loop_fd fd; /* only for its end */
@@ -304,12 +307,7 @@ static void stop_queue(struct vhost_user *user, unsigned int index)
 	}
 }
 
-void vhost_user_ready(struct vhost_user *user)
-{
-	start(user);
-}
-
-void vhost_user_stop(struct vhost_user *user)
+static void stop(struct vhost_user *user)
 {
 	unsigned int i;
 
@@ -324,22 +322,79 @@ void vhost_user_stop(struct vhost_user *user)
 	}
 }
 
-void vhost_user_quiesce(struct vhost_user *user, bool on)
+/* ---- the device's verbs -------------------------------------------------------------------- */
+
+static void device_kicked(void *owner, struct virtq *queue)
 {
+	(void)owner;
+	(void)queue; /* the helper has its own ear for it */
+}
+
+static void device_ready(void *owner)
+{
+	start(owner);
+}
+
+static void device_reset(void *owner)
+{
+	stop(owner);
+}
+
+static void device_quiesce(void *owner, bool on)
+{
+	struct vhost_user *user = owner;
+
 	if (on)
-		vhost_user_stop(user);
+		stop(user);
 	else if (virtio_is_ready(user->dev))
 		start(user);
 }
 
-void vhost_user_vector_changed(struct vhost_user *user, unsigned int vector)
+static void device_vector_changed(void *owner, unsigned int vector)
 {
+	struct vhost_user *user = owner;
 	unsigned int i;
 
 	for (i = 0; i < user->queues_count && user->running; i++)
 		if (user->queues[i].virtq->vector == vector || user->queues[i].by_kernel)
 			outer_queue_route(&user->queues[i], true);
 }
+
+static void device_state(void *owner, struct snap *snap)
+{
+	struct vhost_user *user = owner;
+
+	if (user->ops->state)
+		user->ops->state(user->owner, snap);
+}
+
+/* These two may close the helper. */
+static void device_ejected(void *owner)
+{
+	struct vhost_user *user = owner;
+
+	if (user->ops->ejected)
+		user->ops->ejected(user->owner);
+}
+
+static void device_destroy(void *owner)
+{
+	struct vhost_user *user = owner;
+
+	if (user->ops->destroy)
+		user->ops->destroy(user->owner);
+}
+
+static const struct virtio_ops DEVICE_OPS = {
+	.kicked = device_kicked,
+	.ready = device_ready,
+	.reset = device_reset,
+	.quiesce = device_quiesce,
+	.state = device_state,
+	.vector_changed = device_vector_changed,
+	.ejected = device_ejected,
+	.destroy = device_destroy,
+};
 
 /* ---- beginning and end --------------------------------------------------------------------- */
 
@@ -416,6 +471,10 @@ int vhost_user_attach(struct vhost_user *user, struct virtio_dev *dev, struct wh
 	for (i = 0; i < dev->queues_count; i++)
 		if (outer_queue_init(&user->queues[user->queues_count++], &dev->queues[i], why))
 			return -1;
+	user->ops = dev->ops;
+	user->owner = dev->owner;
+	dev->ops = &DEVICE_OPS;
+	dev->owner = user;
 	user->dev = dev;
 	return loop_add(&user->vm->loop, &user->fd, EPOLLRDHUP);
 }

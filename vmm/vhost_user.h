@@ -25,13 +25,10 @@ void vhost_user_close(struct vhost_user *user);
 uint64_t vhost_user_features(const struct vhost_user *user);
 int vhost_user_config(struct vhost_user *user, void *config, uint32_t size, struct why *why);
 
-/* Between virtio_init() and plugging: all queues are its. */
+/**
+ * vhost_user_attach() - Between virtio_init() and plugging: all queues, and the verbs about them,
+ * are its from now on. Of those given to virtio_init() state, ejected and destroy stay.
+ */
 int vhost_user_attach(struct vhost_user *user, struct virtio_dev *dev, struct why *why);
-
-/* For the device's verbs of these names. */
-void vhost_user_ready(struct vhost_user *user);
-void vhost_user_stop(struct vhost_user *user);
-void vhost_user_quiesce(struct vhost_user *user, bool on);
-void vhost_user_vector_changed(struct vhost_user *user, unsigned int vector);
 
 #endif
