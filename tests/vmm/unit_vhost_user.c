@@ -153,23 +153,13 @@ struct device {
 	struct virtio_dev dev;
 };
 
-static void kicked(void *owner, struct virtq *queue)
-{
-	(void)owner;
-	(void)queue;
-}
+/* It has no verbs of its own. */
+static const struct virtio_ops OPS;
 
-static void ready(void *owner)
+static void quiesce(struct device *device, bool on)
 {
-	vhost_user_ready(((struct device *)owner)->user);
+	device->dev.ops->quiesce(device->dev.owner, on);
 }
-
-static void reset(void *owner)
-{
-	vhost_user_stop(((struct device *)owner)->user);
-}
-
-static const struct virtio_ops OPS = { .kicked = kicked, .ready = ready, .reset = reset };
 
 static void begin(struct device *device)
 {
@@ -238,11 +228,11 @@ TEST(a_helpers_interrupt_arrives_and_its_place_is_taken_over)
 	CHECK_EQ(device.dev.isr & 1, 1);
 	device.dev.queues[0].used[1] = 7;
 	side->base = 9;
-	vhost_user_quiesce(device.user, true);
+	quiesce(&device, true);
 	CHECK_EQ(device.dev.queues[0].last_avail, 9);
 	CHECK_EQ(device.dev.queues[0].last_used, 7);
 	side->base = 0;
-	vhost_user_quiesce(device.user, false);
+	quiesce(&device, false);
 	CHECK_EQ(side->base, 9);
 	end(&device);
 }
@@ -256,7 +246,7 @@ TEST(a_device_breaks_when_its_helper_ends)
 	shutdown(device.side.fd, SHUT_RDWR);
 	fake_settle(device.fake);
 	CHECK(device.dev.status & VIRTIO_STATUS_NEEDS_RESET);
-	vhost_user_quiesce(device.user, true); /* asks nobody */
+	quiesce(&device, true); /* asks nobody */
 	end(&device);
 }
 
