@@ -229,7 +229,8 @@ static void serial_state(void *owner, struct snap *snap)
 	struct serial *serial = owner;
 
 	snap_bytes(snap, &serial->ier,
-		   offsetof(struct serial, level) - offsetof(struct serial, ier));
+		   offsetof(struct serial, tx_empty_irq) - offsetof(struct serial, ier));
+	snap_value(snap, &serial->tx_empty_irq);
 	if (serial->fifo_count > SERIAL_FIFO)
 		snap_spoil(snap, "%u bytes in a FIFO of 16", serial->fifo_count);
 	if (!snap->load || snap->bad)

@@ -88,6 +88,19 @@ void snap_bytes(struct snap *snap, void *bytes, size_t size)
 	snap->at += size;
 }
 
+void snap_bool(struct snap *snap, void *value, size_t size)
+{
+	uint8_t byte = 0;
+
+	(void)size;
+	if (!snap->load)
+		byte = *(bool *)value;
+	snap_bytes(snap, &byte, sizeof(byte));
+	if (byte > 1)
+		snap_spoil(snap, "%u in the place of yes or no", byte);
+	*(bool *)value = byte == 1;
+}
+
 static unsigned int begin_load(struct snap *snap, const char *name, unsigned int version)
 {
 	struct head head;

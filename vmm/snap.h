@@ -44,8 +44,13 @@ void snap_end(struct snap *snap);
 /* Loading: the name of the next section into name (32 bytes), false at the end. */
 bool snap_peek(struct snap *snap, char *name);
 
+/* No bool may lie among the bytes: one that is read is true, false, or spoils the stream. */
 void snap_bytes(struct snap *snap, void *bytes, size_t size);
-#define snap_value(snap, pointer) snap_bytes(snap, pointer, sizeof(*(pointer)))
+void snap_bool(struct snap *snap, void *value, size_t size);
+#define snap_value(snap, pointer)     \
+	_Generic(*(pointer), bool     \
+		 : snap_bool, default \
+		 : snap_bytes)(snap, pointer, sizeof(*(pointer)))
 
 void snap_spoil(struct snap *snap, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
