@@ -40,7 +40,7 @@ static struct {
 	u32 typed_in, typed_out;
 	char typed[TYPED_BYTES];
 	char ring[RING_BYTES];
-} console;
+} console = { .level = BV_LOG_INFO };
 
 u16 console_port(void)
 {
@@ -61,13 +61,19 @@ static void uart_put(char c)
 	out_u8(console.port + UART_DATA, (u8)c);
 }
 
+static void uart_text(char c)
+{
+	if (!console.port)
+		return;
+	if (c == '\n')
+		uart_put('\r');
+	uart_put(c);
+}
+
 static void put_locked(const char *text, size_t length)
 {
 	for (; length; text++, length--) {
-		if (*text == '\n' && console.port)
-			uart_put('\r');
-		if (console.port)
-			uart_put(*text);
+		uart_text(*text);
 		console.ring[console.produced++ % RING_BYTES] = *text;
 	}
 }
@@ -243,6 +249,9 @@ void console_init(void)
 	out_u8(console.port + UART_MODEM, 0x0b);
 	if (in_u8(console.port + UART_LINE) != 0x03)
 		console.port = 0; /* nobody there */
+	/* What was said of the command line, which names the port. */
+	for (u64 at = 0; at < console.produced; at++)
+		uart_text(console.ring[at % RING_BYTES]);
 }
 
 /* ---- input ---- */
