@@ -446,7 +446,7 @@ static void map_all(void)
 /* MSIs name CPUs by APIC IDs (passthrough.c): vCPU i has to find CPU i with the ID i. */
 static u32 vcpus_wanted(void)
 {
-	u32 cpus = bv_popcount(sched_cpus()), most = 0;
+	u32 cpus = bv_popcount(vcpu_cpus()), most = 0;
 	u32 want = options.dom0_max_vcpus ? options.dom0_max_vcpus : cpus;
 
 	while (most < metal_cpu_count && metal_cpus[most]->apic_id == most)

@@ -162,6 +162,8 @@ const char *symbol_at(u64 address, u64 *offset);
 extern struct metal_cpu *metal_cpus[METAL_MAX_CPUS];
 extern u32 metal_cpu_count;
 
+/* A bit a CPU. */
+u64 metal_online_mask(void);
 void smp_init_boot(void);
 void smp_start(void);
 /*
@@ -310,11 +312,6 @@ void thread_unblock_self(void);
 void thread_runtime(struct thread *thread, struct bvx_host_runtime *runtime);
 void thread_offline(struct thread *thread, bool offline);
 void thread_affinity(struct thread *thread, u64 mask, u64 soft);
-/*
- * Where a thread runs that nobody has sent anywhere, a bit a CPU: all that are not isolated; all,
- * if that leaves none.
- */
-u64 sched_cpus(void);
 void sched_group_init(struct sched_group *group);
 void sched_group_fini(struct sched_group *group); /* sleep */
 void sched_group_cap(struct sched_group *group, u32 percent); /* any */
@@ -332,6 +329,8 @@ void works_init(void);
 
 /* ---- vcpu.c: the host's part of a domain and of a vCPU ---- */
 
+/* Where vCPUs run that are pinned nowhere: all that are not isolated; all, if that leaves none. */
+u64 vcpu_cpus(void);
 struct metal_domain {
 	u32 domid;
 	u32 weight;

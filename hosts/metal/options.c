@@ -86,36 +86,41 @@ bool parse_bool(const char *value)
 		 text_equal(value, "false"));
 }
 
-/* CPU numbers and ranges, with commas between: a bit a CPU. */
+/* CPU numbers and ranges, with commas between: a bit a CPU; 0 if it is no such list. */
 static u64 parse_cpus(const char *value)
 {
+	const char *at = value, *end;
 	u64 mask = 0;
 
-	while (*value) {
-		const char *end;
-		u64 first = parse_number(value, &end), last = first;
+	for (;; at = end + 1) {
+		u64 first = parse_number(at, &end), last = first;
 
-		if (*end == '-')
-			last = parse_number(end + 1, &end);
+		if (end != at && *end == '-') {
+			at = end + 1;
+			last = parse_number(at, &end);
+		}
+		if (end == at || (*end && *end != ',') || first > last) {
+			say_warning("command line: '%s' is no list of CPUs, and ignored", value);
+			return 0;
+		}
 		for (u64 cpu = first; cpu <= last && cpu < METAL_MAX_CPUS; cpu++)
 			mask |= BV_BIT(cpu);
-		if (*end != ',')
-			break;
-		value = end + 1;
+		if (!*end)
+			return mask;
 	}
-	return mask;
 }
 
 static void option_set(const struct option *option, const char *value)
 {
 	const char *end;
+	u64 cpus;
 
 	if (option->kind == OPTION_TEXT)
 		text_copy(option->to, value, option->size);
 	else if (option->kind == OPTION_NUMBER)
 		*(u32 *)option->to = (u32)parse_number(value, &end);
-	else if (option->kind == OPTION_CPUS)
-		*(u64 *)option->to = parse_cpus(value);
+	else if (option->kind == OPTION_CPUS && (cpus = parse_cpus(value)))
+		*(u64 *)option->to = cpus;
 	else if (option->kind == OPTION_BOOL)
 		*(bool *)option->to = !*value || parse_bool(value);
 }

@@ -573,13 +573,6 @@ void metal_thread_exit(void)
 	schedule();
 }
 
-u64 sched_cpus(void)
-{
-	u64 all = metal_cpu_count < 64 ? BV_BIT(metal_cpu_count) - 1 : ~0ull;
-
-	return all & ~options.isolcpus ? all & ~options.isolcpus : all;
-}
-
 static struct thread *thread_new(const char *name)
 {
 	struct thread *thread = bv_host_alloc(sizeof(*thread));
@@ -587,7 +580,7 @@ static struct thread *thread_new(const char *name)
 	if (!thread)
 		return NULL;
 	text_copy(thread->name, name, sizeof(thread->name));
-	thread->affinity = sched_cpus();
+	thread->affinity = ~0ull;
 	thread->soft = ~0ull;
 	thread->weight = WEIGHT_UNIT;
 	thread->counted = BVX_OFFLINE;

@@ -129,7 +129,7 @@ void metal_call_cpus(u64 mask, void (*fn)(void *arg), void *arg)
 	bv_host_spin_unlock(&call.lock);
 }
 
-static u64 online_mask(void)
+u64 metal_online_mask(void)
 {
 	u64 mask = 0;
 
@@ -143,7 +143,7 @@ void bv_host_each_cpu(void (*fn)(void *arg), void *arg)
 {
 	u64 flags;
 
-	metal_call_cpus(online_mask(), fn, arg);
+	metal_call_cpus(metal_online_mask(), fn, arg);
 	flags = irq_save();
 	fn(arg);
 	irq_restore(flags);
@@ -154,7 +154,7 @@ void bv_host_cpu_call(unsigned int cpu, void (*fn)(void *arg), void *arg)
 	u64 flags;
 
 	if (cpu != this_cpu()->index) {
-		metal_call_cpus(online_mask() & BV_BIT(cpu), fn, arg);
+		metal_call_cpus(metal_online_mask() & BV_BIT(cpu), fn, arg);
 		return;
 	}
 	flags = irq_save();

@@ -44,6 +44,15 @@ void bvx_host_domain_share(void *host_domain, const struct bvx_host_share *share
 		bv_list_entry(node, struct metal_vcpu, node)->thread->weight = share->weight;
 }
 
+/* ---- where vCPUs run ---- */
+
+u64 vcpu_cpus(void)
+{
+	u64 online = metal_online_mask();
+
+	return online & ~options.isolcpus ? online & ~options.isolcpus : online;
+}
+
 /* ---- birth and end of a vCPU ---- */
 
 static void vcpu_body(void *arg)
@@ -75,6 +84,7 @@ void *bvx_host_vcpu_new(void *host_domain, struct bvx_vcpu *vcpu)
 		bv_host_free(own);
 		return NULL;
 	}
+	own->thread->affinity = vcpu_cpus();
 	own->thread->weight = domain->weight;
 	own->thread->group = &domain->group;
 	own->thread->offline = true;
@@ -136,11 +146,11 @@ void bvx_host_vcpu_affinity(void *host_vcpu, const struct bvx_cpumask *hard,
 			    const struct bvx_cpumask *soft)
 {
 	struct metal_vcpu *own = host_vcpu;
-	u64 online = metal_cpu_count < 64 ? BV_BIT(metal_cpu_count) - 1 : ~0ull;
+	u64 online = metal_online_mask();
 	u64 mask = hard->bits[0] & online;
 
 	/* Isolated CPUs are for those that name them. */
-	thread_affinity(own->thread, mask && mask != online ? mask : sched_cpus(),
+	thread_affinity(own->thread, mask && mask != online ? mask : vcpu_cpus(),
 			soft->bits[0] & online);
 }
 
