@@ -43,12 +43,16 @@ wait_for() {
 	done 2>/dev/null
 }
 
-# guest_start ARG...: QEMU in the background, its pid in $guest. What the guest says on its serial
-# port is in the file $serial, what it hears there comes from $keys.
-guest_start() {
+# The files of a guest's terminal: what it says there is in $serial, what it hears comes from $keys.
+guest_terminal() {
 	serial=$(mktemp)
 	mkfifo "$serial.keys"
 	exec {keys}<>"$serial.keys"
+}
+
+# guest_start ARG...: QEMU in the background, its pid in $guest, with its serial port as a terminal.
+guest_start() {
+	guest_terminal
 	qemu-system-x86_64 -accel kvm -cpu host -nodefaults -display none -no-reboot \
 		-chardev stdio,id=serial,signal=off -serial chardev:serial "$@" \
 		<&"$keys" >"$serial" 2>"$serial.qemu" &

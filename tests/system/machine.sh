@@ -7,9 +7,8 @@
 # machine_start ARG...: in the background, its pid in $guest, what it says in $serial, what there is
 # to say about it in $serial.qemu. Its control socket is ctl.
 machine_start() {
-	serial=$(mktemp)
-	mkfifo "$serial.keys"
-	exec {keys}<>"$serial.keys"
+	guest_terminal
+	# shellcheck disable=SC2154 # inside.sh has it
 	./machine --control ctl --events "$@" <&"$keys" >>"$serial" 2>>"$serial.qemu" &
 	guest=$!
 }
