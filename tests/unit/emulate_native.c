@@ -42,6 +42,7 @@ struct native {
 	u8 vec[16][32]; /* 224 */
 	u64 trap; /* 736 */
 	u64 fault_rip;
+	u64 fault_rsp;
 	u64 error;
 	u64 cr2;
 };
@@ -90,7 +91,10 @@ __asm__(".text\n"
 	"1: pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
 	"ret\n");
 
-/* A fault ends the run as the exit stub does, with the registers as they were at the fault. */
+/*
+ * A fault ends the run as the exit stub does, with the registers as they were at the fault. But for
+ * rSP: there are processors whose IRET checks that it is canonical, and the way back is an IRET.
+ */
 __attribute__((no_sanitize("address", "undefined"))) static void
 native_fault(int signal, siginfo_t *info, void *context)
 {
@@ -103,6 +107,8 @@ native_fault(int signal, siginfo_t *info, void *context)
 	native_state.error = (u64)regs[REG_ERR];
 	native_state.cr2 = (u64)regs[REG_CR2];
 	native_state.fault_rip = (u64)regs[REG_RIP];
+	native_state.fault_rsp = (u64)regs[REG_RSP];
+	regs[REG_RSP] = (greg_t)native_state.host_rsp;
 	regs[REG_RIP] = (greg_t)(uintptr_t)native_exit;
 	regs[REG_EFL] &= ~(greg_t)BV_RFLAGS_TF; /* which a POPF may have set */
 }
@@ -862,7 +868,7 @@ static void put_exit(u8 *at, u32 id)
 	memcpy((void *)(CONTROL + 8), &exit_address, 8);
 }
 
-static void run_native(const struct instance *x, struct native *after, u8 *data, u64 *rip)
+static void run_native_once(const struct instance *x, struct native *after, u8 *data, u64 *rip)
 {
 	memcpy((void *)DATA, x->data, DATA_SIZE);
 	memcpy((void *)CODE, x->bytes, x->len);
@@ -874,9 +880,27 @@ static void run_native(const struct instance *x, struct native *after, u8 *data,
 	*after = native_state;
 	memcpy(data, (void *)DATA, DATA_SIZE);
 	*rip = *(u32 *)CONTROL ? CODE + OTHER_EXIT : CODE + x->len;
+	if (after->trap)
+		after->gpr[BV_RSP] = after->fault_rsp;
 	if (after->trap && after->fault_rip != CODE) { /* the instruction itself was done */
 		after->trap = 0;
 		*rip = after->fault_rip;
+	}
+}
+
+/*
+ * Where IRET checks rSP, the kernel's return from an interrupt, too, raises #GP when rSP is not
+ * canonical. That is the instruction's own fault only if it comes again.
+ */
+static void run_native(const struct instance *x, struct native *after, u8 *data, u64 *rip)
+{
+	run_native_once(x, after, data, rip);
+	for (int again = 0; again < 3; again++) {
+		bool canonical = (s64)(after->fault_rsp << 16) >> 16 == (s64)after->fault_rsp;
+
+		if (after->trap != BV_EXC_GP + 1 || canonical)
+			break;
+		run_native_once(x, after, data, rip);
 	}
 }
 
