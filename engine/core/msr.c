@@ -383,7 +383,7 @@ static const struct msr_row rows[] = {
 	{ 0x00000198, 0, zero_get, never_set, 0, 0 }, /* PERF_STATUS */
 	{ 0x00000199, 0, zero_get, never_set, 0, 0 }, /* PERF_CTL */
 	{ 0x000001a0, SAVED, STORED(misc_enable), ~0ull }, /* MISC_ENABLE */
-	{ 0x000001d9, SAVED, zero_get, zero_set, 0, 0 }, /* DebugCtl: no last-branch records here */
+	{ 0x000001d9, SAVED, STORED(debug_ctl), 3 }, /* DebugCtl: LBR, BTF, without effect */
 	{ 0x000001db, 0, zero_get, never_set, 0, 0 }, /* LastBranchFromIP */
 	{ 0x000001dc, 0, zero_get, never_set, 0, 0 },
 	{ 0x000001dd, 0, zero_get, never_set, 0, 0 },

@@ -22,7 +22,7 @@ struct bv_msr_store {
 	u64 mtrr_variable[2 * BV_MTRR_VARIABLE]; /* base and mask, by turns */
 	u64 mcg_cap, mcg_status, mcg_ctl;
 	u64 mce[4 * BV_MCE_BANKS]; /* CTL, STATUS, ADDR, MISC of each bank */
-	u64 misc_enable, patch_level, hwcr, osvw_length, osvw_status, de_cfg;
+	u64 misc_enable, debug_ctl, patch_level, hwcr, osvw_length, osvw_status, de_cfg;
 };
 
 #endif

@@ -44,8 +44,8 @@ static const struct hypercall hypercalls[] = {
 	CALL(event_channel_op, true, true, bvx_event_channel_op),
 	CALL(physdev_op, false, false, bvx_physdev_op),
 	CALL(hvm_op, true, true, bvx_hvm_op),
-	CALL(sysctl, false, false, bvx_sysctl),
-	CALL(domctl, false, false, bvx_domctl),
+	CALL(sysctl, false, true, bvx_sysctl),
+	CALL(domctl, false, true, bvx_domctl),
 };
 
 static const struct hypercall *hypercall_find(u64 nr)

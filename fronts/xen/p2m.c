@@ -234,6 +234,8 @@ static int set_locked(struct bvx_domain *domain, u64 gfn, const struct bvx_entry
 	*old = leaf_read(below ? 0 : *slot, gfn, level);
 	if (type >= 0 && old->type != (enum bvx_type)type)
 		return -XEN_EBUSY;
+	if (*slot == leaf_make(entry))
+		return 0;
 	slot_switch(domain, gfn, slot, leaf_make(entry), 1ULL << entry->order);
 	if (below) {
 		domain->p2m.nodes--;

@@ -366,7 +366,8 @@ static void refill(struct bv_timer *timer)
 
 	for (; group->refill_at && group->refill_at <= now; group->refill_at += CAP_PERIOD_NS)
 		group->budget += quota(group);
-	if (group->budget >= quota(group)) {
+	/* Only what it left unused is lost: not what came late. */
+	if (!was_empty && group->budget >= quota(group)) {
 		group->budget = quota(group);
 		group->refill_at = 0;
 	}

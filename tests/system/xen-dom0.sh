@@ -18,9 +18,9 @@ source ./inside.sh
 
 mkdir -p /run/xen /run/xenstored /run/lock /var/lib/xenstored /var/lib/xen /var/log/xen
 
-# quiet COMMAND...: what it says is shown if it fails
+# quiet COMMAND...: what it says is shown if it fails, or takes more than $patience seconds (300)
 quiet() {
-	timeout 300 "$@" >/tmp/said 2>&1 || {
+	timeout "${patience:-300}" "$@" >/tmp/said 2>&1 || {
 		echo "$*: status $?"
 		cat /tmp/said
 		return 1

@@ -40,7 +40,8 @@ checkpointed() {
 moved() {
 	local id
 	id=$(xl domid busy)
-	quiet xl migrate -s '' busy 'xl migrate-receive' && [[ $(xl domid busy) -gt $id ]] && works
+	patience=1200 quiet xl migrate -s '' busy 'xl migrate-receive' &&
+		[[ $(xl domid busy) -gt $id ]] && works
 }
 
 check "a busy guest with 2 vCPUs" starts
