@@ -47,9 +47,9 @@ VMM_FUZZERS := $(VMM_FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/vmm-fuzz/%)
 ALL_FUZZERS := $(FUZZERS) $(VMM_FUZZERS)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
-LONG_TESTS := $(addprefix tests/system/,bv-boot bv-debian bv-devices bv-gdb bv-life \
-	bv-login bv-many bv-others data demo fuzz-ioctl guests host life linux-login memory \
-	other-guests state xen-console xen-dom0 xen-domu xen-iommu xen-libvirt xen-life \
+LONG_TESTS := $(addprefix tests/system/,bv-boot bv-data bv-debian bv-devices bv-gdb \
+	bv-life bv-login bv-many bv-others data demo fuzz-ioctl guests host life linux-login \
+	memory other-guests state xen-console xen-dom0 xen-domu xen-iommu xen-libvirt xen-life \
 	xen-save xen-shares xen-tools)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx. (vtx-quick is to go to the
 # short ones once it has been seen to pass often.)
@@ -333,10 +333,10 @@ guests: packages ## builds the test guests
 
 # --- running -----------------------------------------------------------------------------------
 
-RUN_NEEDS = $(if $(filter stock,$(MODULE)),packages,run-module)
+RUN_NEEDS = $(if $(filter stock,$(MODULE)),packages,run-module) hypervisor bv
 
 .PHONY: run
-run: $(RUN_NEEDS) hypervisor ## an emulated PC, the Xen way or the KVM way (WAY=xen, kvm: no menu)
+run: $(RUN_NEEDS) ## an emulated PC, the Xen way or the KVM way (WAY=xen, kvm: no menu)
 	@tests/pc/demo
 
 TESTS = tools/check-style tools/check-layers tools/check-manuals $(UNIT_TESTS) $(VMM_TESTS) \

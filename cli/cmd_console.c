@@ -57,6 +57,7 @@ static int report_end(const struct bv_call *call, const struct bv_vm *vm, struct
 	struct bv_ending ending;
 
 	wait_for_end(vm);
+	bv_vm_tidy(vm);
 	if (bv_history_read(vm, &history, error))
 		return -1;
 	bv_history_ending(&history, &ending);

@@ -46,6 +46,7 @@ static void running_close(struct running *running)
 	bv_control_close(&running->control);
 	if (running->process >= 0)
 		close(running->process);
+	bv_vm_tidy(&running->vm);
 	bv_vm_close(&running->vm);
 	free(running);
 }

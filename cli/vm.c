@@ -203,7 +203,7 @@ static int vm_read(struct bv_vm *vm, struct bv_error *error)
 
 /* What a killed process has left goes with the first who looks. Under the lock that a start
  * takes first, so that a new process's sockets are safe. */
-static void tidy(const struct bv_vm *vm)
+void bv_vm_tidy(const struct bv_vm *vm)
 {
 	struct bv_error ignored;
 	int alive;
@@ -233,7 +233,7 @@ int bv_vm_open(struct bv_vm *vm, const char *name, enum bv_vm_how how, struct bv
 		return -1;
 	if (change && bv_dir_make(vm->data.text, error))
 		return -1;
-	tidy(vm);
+	bv_vm_tidy(vm);
 	if (vm->broken && !lenient) {
 		*error = vm->trouble;
 		return bv_error_advise(error, "Correct the file, or 'bv delete %s'.", name);

@@ -48,6 +48,8 @@ bool bv_vm_exists(const char *name);
 bool bv_vm_is_alive(const struct bv_vm *vm);
 /* Removes what a killed process has left; to be called where it is not alive. */
 void bv_vm_sweep(const struct bv_vm *vm);
+/* The same if it is not alive; else nothing. */
+void bv_vm_tidy(const struct bv_vm *vm);
 
 /* Makes a VM, in two steps: the directory for its data under a name of its own, to be filled;
  * then, once all is there, the VM itself. bv_vm_abandon() instead of the second removes what

@@ -4,7 +4,7 @@
  * are the ABI's own, so a snapshot fits stock KVM and bivisor alike.
  *
  * Order of loading: special registers before those that depend on the mode, the APIC's base before
- * the APIC, the TSC before its deadline, events last.
+ * the APIC, the TSC and the APIC before the TSC's deadline, events last.
  */
 #include "vmm/hv_kvm.h"
 #include "vmm/snap.h"
@@ -68,26 +68,32 @@ static void msrs_get(struct hv_vcpu *vcpu, struct vcpu_state *state)
 	}
 }
 
-/*
- * One that this hypervisor has not matters only if the guest had set it. The deadline comes after
- * the clock that it is measured by.
- */
+/* One that this hypervisor has not matters only if the guest had set it. */
 static void msrs_set(struct hv_vcpu *vcpu, struct vcpu_state *state, struct snap *snap)
 {
-	struct kvm_msr_entry *deadline = NULL;
 	uint32_t i;
 
 	for (i = 0; i < state->msrs_count; i++) {
 		struct kvm_msr_entry *entry = &state->msrs[i];
 
-		if (entry->index == MSR_TSC_DEADLINE)
-			deadline = entry;
-		else if (!msr_call(vcpu, KVM_SET_MSRS, entry) && entry->data)
+		if (entry->index != MSR_TSC_DEADLINE && !msr_call(vcpu, KVM_SET_MSRS, entry) &&
+		    entry->data)
 			snap_spoil(snap, "vCPU %u: MSR 0x%x cannot be set to 0x%llx here", vcpu->id,
 				   entry->index, (unsigned long long)entry->data);
 	}
-	if (deadline)
-		msr_call(vcpu, KVM_SET_MSRS, deadline);
+}
+
+/*
+ * After the TSC, by which it is measured, and after the APIC: stock KVM takes no deadline for a
+ * timer that is not in that mode, and an idle guest then waits for ever.
+ */
+static void deadline_set(struct hv_vcpu *vcpu, struct vcpu_state *state)
+{
+	uint32_t i;
+
+	for (i = 0; i < state->msrs_count; i++)
+		if (state->msrs[i].index == MSR_TSC_DEADLINE)
+			msr_call(vcpu, KVM_SET_MSRS, &state->msrs[i]);
 }
 
 static void vcpu_get(struct hv_vcpu *vcpu, struct vcpu_state *state, struct snap *snap)
@@ -120,6 +126,7 @@ static void vcpu_set(struct hv_vcpu *vcpu, struct vcpu_state *state, struct snap
 	one(vcpu, snap, KVM_SET_SREGS, &state->sregs, "special registers");
 	msrs_set(vcpu, state, snap);
 	one(vcpu, snap, KVM_SET_LAPIC, &state->lapic, "local APIC");
+	deadline_set(vcpu, state);
 	one(vcpu, snap, KVM_SET_MP_STATE, &state->mp, "run state");
 	one(vcpu, snap, KVM_SET_VCPU_EVENTS, &state->events, "events");
 	one(vcpu, snap, KVM_SET_DEBUGREGS, &state->debug, "debug registers");

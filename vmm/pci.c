@@ -103,8 +103,11 @@ static uint32_t config_read(struct pci_dev *dev, unsigned int offset, unsigned i
 {
 	uint32_t value = 0;
 
-	if (offset + size <= PCI_CONFIG)
-		memcpy(&value, dev->config + offset, size);
+	if (offset + size > PCI_CONFIG)
+		return 0;
+	if (dev->config_reading)
+		dev->config_reading(dev->owner, offset, size);
+	memcpy(&value, dev->config + offset, size);
 	return value;
 }
 

@@ -79,7 +79,9 @@ struct pci_dev {
 	bool intx;
 
 	void *owner;
-	void (*config_written)(void *owner, unsigned int offset, unsigned int size); /* or NULL */
+	/* Before the guest reads from the configuration, after it wrote to it; or NULL. */
+	void (*config_reading)(void *owner, unsigned int offset, unsigned int size);
+	void (*config_written)(void *owner, unsigned int offset, unsigned int size);
 	/* The guest changed where a vector goes, or whether it does; or NULL. */
 	void (*vector_changed)(void *owner, unsigned int vector);
 	void (*bar_moved)(void *owner, unsigned int bar, bool mapped); /* or NULL */

@@ -42,7 +42,6 @@ static int open_unit(struct vhost *vhost, struct why *why)
 		close(fd);
 		return -1;
 	}
-	vhost->taps[vhost->units_count] = -1;
 	vhost->units[vhost->units_count++] = fd;
 	return 0;
 }
@@ -50,11 +49,14 @@ static int open_unit(struct vhost *vhost, struct why *why)
 struct vhost *vhost_open(const char *path, struct vm *vm, struct why *why)
 {
 	struct vhost *vhost = calloc(1, sizeof(*vhost));
+	unsigned int i;
 
 	if (!vhost) {
 		why_set(why, "no memory");
 		return NULL;
 	}
+	for (i = 0; i < UNITS_MAX; i++)
+		vhost->taps[i] = -1;
 	vhost->vm = vm;
 	vhost->path = path;
 	if (open_unit(vhost, why)) {

@@ -91,6 +91,7 @@ struct virtio_dev {
 	enum virtio_type type;
 	char name[32]; /* in snapshots and messages */
 	struct pci_dev pci;
+	unsigned int window_at; /* the capability that leads to the BARs */
 	struct vm_device device;
 	bool quiet;
 

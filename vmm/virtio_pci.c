@@ -381,6 +381,77 @@ static uint64_t kick_read(void *owner, uint64_t offset, unsigned int size)
 
 static const struct bus_ops KICK_OPS = { kick_read, kick_write };
 
+/* ---- the way through configuration space --------------------------------------------------- */
+
+/*
+ * For drivers that do not reach BARs (section 4.1.4.9): the capability names a place in one of
+ * them, and its last bytes are what is there. Some ask for it though they never use it.
+ */
+#define WINDOW_BAR 4
+#define WINDOW_OFFSET 8
+#define WINDOW_LENGTH 12
+#define WINDOW_DATA 16
+#define WINDOW_SIZE 20
+
+struct window {
+	const struct pci_bar *bar; /* NULL: the guest named none, or no place in it */
+	uint32_t offset, length;
+	uint8_t *data;
+};
+
+static struct window window_of(struct virtio_dev *dev)
+{
+	uint8_t *at = dev->pci.config + dev->window_at;
+	struct window window = { .offset = pci_get32(at + WINDOW_OFFSET),
+				 .length = pci_get32(at + WINDOW_LENGTH),
+				 .data = at + WINDOW_DATA };
+	unsigned int bar = at[WINDOW_BAR];
+
+	if (window.length != 1 && window.length != 2 && window.length != 4)
+		return window;
+	/* An aligned place that begins in a BAR ends in it. */
+	if (bar < PCI_BARS && window.offset < dev->pci.bars[bar].size &&
+	    window.offset % window.length == 0)
+		window.bar = &dev->pci.bars[bar];
+	return window;
+}
+
+static bool is_window(const struct virtio_dev *dev, unsigned int offset, unsigned int size)
+{
+	return offset < dev->window_at + WINDOW_SIZE &&
+	       offset + size > dev->window_at + WINDOW_DATA;
+}
+
+static void window_reading(void *owner, unsigned int offset, unsigned int size)
+{
+	struct virtio_dev *dev = owner;
+	struct window window;
+	uint64_t value;
+
+	if (!is_window(dev, offset, size))
+		return;
+	window = window_of(dev);
+	if (!window.bar)
+		return;
+	value = window.bar->ops->read(window.bar->owner, window.offset, window.length);
+	memcpy(window.data, &value, window.length);
+}
+
+static void window_written(void *owner, unsigned int offset, unsigned int size)
+{
+	struct virtio_dev *dev = owner;
+	struct window window;
+	uint64_t value = 0;
+
+	if (!is_window(dev, offset, size))
+		return;
+	window = window_of(dev);
+	if (!window.bar)
+		return;
+	memcpy(&value, window.data, window.length);
+	window.bar->ops->write(window.bar->owner, window.offset, window.length, value);
+}
+
 /* ---- the machine's side -------------------------------------------------------------------- */
 
 static void device_reset(void *owner)
@@ -488,6 +559,17 @@ static unsigned int add_capability(struct pci_dev *pci, uint8_t type, uint8_t ba
 	return at;
 }
 
+static void add_window(struct virtio_dev *dev)
+{
+	struct pci_dev *pci = &dev->pci;
+
+	dev->window_at = add_capability(pci, CAP_PCI, 0, 0, 0, WINDOW_SIZE);
+	memset(pci->writable + dev->window_at + WINDOW_BAR, 0xff, 1);
+	memset(pci->writable + dev->window_at + WINDOW_OFFSET, 0xff, WINDOW_SIZE - WINDOW_OFFSET);
+	pci->config_reading = window_reading;
+	pci->config_written = window_written;
+}
+
 static uint32_t class_of(enum virtio_type type)
 {
 	switch (type) {
@@ -521,6 +603,7 @@ static void init_pci(struct virtio_dev *dev)
 	add_capability(pci, CAP_DEVICE, BAR_CONFIG, DEVICE_AT, DEVICE_ROOM, 16);
 	pci_put32(pci->config + add_capability(pci, CAP_NOTIFY, BAR_KICK, 0, kicks, 20) + 16,
 		  KICK_STEP);
+	add_window(dev);
 	pci_msix_add(pci, BAR_MSIX, dev->queues_count + 1);
 	pci->vector_changed = vector_changed;
 	pci->bar_moved = bar_moved;

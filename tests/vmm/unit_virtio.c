@@ -164,6 +164,75 @@ TEST(a_masked_vector_waits)
 	fake_free(fake);
 }
 
+/* Where in the configuration the capability of that kind of virtio's lies. */
+static unsigned int capability_at(const struct virtio_dev *dev, uint8_t kind)
+{
+	unsigned int at = dev->pci.config[PCI_CAPABILITIES];
+
+	while (at && !(dev->pci.config[at] == 9 && dev->pci.config[at + 3] == kind))
+		at = dev->pci.config[at + 1];
+	return at;
+}
+
+static void config_write(struct fake *fake, struct virtio_dev *dev, unsigned int at, uint32_t value)
+{
+	bus_write(&fake->vm.ports, 0xcf8, 4, 0x80000000 | dev->pci.slot << 11 | (at & 0xfc));
+	bus_write(&fake->vm.ports, 0xcfc, 4, value);
+}
+
+static uint32_t config_read(struct fake *fake, struct virtio_dev *dev, unsigned int at)
+{
+	bus_write(&fake->vm.ports, 0xcf8, 4, 0x80000000 | dev->pci.slot << 11 | (at & 0xfc));
+	return (uint32_t)bus_read(&fake->vm.ports, 0xcfc, 4);
+}
+
+static void aim(struct fake *fake, struct virtio_dev *dev, uint32_t bar, uint32_t offset,
+		uint32_t length)
+{
+	unsigned int at = capability_at(dev, 5);
+
+	config_write(fake, dev, at + 4, bar);
+	config_write(fake, dev, at + 8, offset);
+	config_write(fake, dev, at + 12, length);
+}
+
+/* The number of queues and the status are at 18 and 20 of the device's registers, in BAR 2. */
+TEST(registers_are_reached_through_the_configuration)
+{
+	struct fake *fake = fake_make(NULL);
+	struct virtio_dev *dev = fake_device(fake, VIRTIO_NET);
+	unsigned int data = capability_at(dev, 5) + 16;
+
+	CHECK(capability_at(dev, 5));
+	aim(fake, dev, 2, 18, 2);
+	CHECK_EQ(config_read(fake, dev, data), dev->queues_count);
+	aim(fake, dev, 2, 20, 1);
+	config_write(fake, dev, data, 0xffffff03);
+	CHECK_EQ(dev->status, 3);
+	CHECK_EQ(config_read(fake, dev, data) & 0xff, 3);
+	fake_free(fake);
+}
+
+TEST(a_place_outside_of_a_BAR_is_not_reached)
+{
+	static const uint32_t PLACES[][3] = {
+		{ 2, 4096, 4 }, { 2, 0xfffffffc, 4 }, { 2, 19, 2 }, { 2, 20, 3 },
+		{ 2, 20, 0 },	{ 3, 0, 1 },	      { 6, 20, 1 }, { 255, 20, 1 },
+	};
+	struct fake *fake = fake_make(NULL);
+	struct virtio_dev *dev = fake_device(fake, VIRTIO_NET);
+	unsigned int data = capability_at(dev, 5) + 16, i;
+
+	dev->status = 3;
+	for (i = 0; i < sizeof(PLACES) / sizeof(PLACES[0]); i++) {
+		aim(fake, dev, PLACES[i][0], PLACES[i][1], PLACES[i][2]);
+		config_write(fake, dev, data, 0x5a5a5a00 + i);
+		CHECK_EQ(config_read(fake, dev, data), 0x5a5a5a00 + i);
+		CHECK_EQ(dev->status, 3);
+	}
+	fake_free(fake);
+}
+
 TEST(a_saved_machine_loads_and_a_damaged_one_does_not)
 {
 	struct fake *fake = fake_make(NULL);
