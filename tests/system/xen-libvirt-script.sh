@@ -98,8 +98,13 @@ reboots() {
 		says one 240 '^UP: Linux .* 2 CPUs' && until_so 60 state_is running
 }
 
+# Its state says so before libvirt has done all that is to be done.
+is_off() {
+	state_is 'shut off' && [[ $(virsh domid one | head -n 1) = - ]]
+}
+
 shuts_down() {
-	quiet virsh shutdown one && until_so 120 state_is 'shut off' &&
+	quiet virsh shutdown one && until_so 120 is_off >/dev/null &&
 		says one 1 'GOES by poweroff'
 }
 
