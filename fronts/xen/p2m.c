@@ -219,7 +219,7 @@ static int set_locked(struct bvx_domain *domain, u64 gfn, const struct bvx_entry
 		      struct bvx_entry *old)
 {
 	unsigned int level = entry->order / 9 + 1;
-	u64 *slot, below = 0;
+	u64 *slot, below = 0, leaf = leaf_make(entry);
 
 	if (gfn >= BVX_MAX_GFN || gfn & ((1ULL << entry->order) - 1))
 		return -XEN_EINVAL;
@@ -234,9 +234,9 @@ static int set_locked(struct bvx_domain *domain, u64 gfn, const struct bvx_entry
 	*old = leaf_read(below ? 0 : *slot, gfn, level);
 	if (type >= 0 && old->type != (enum bvx_type)type)
 		return -XEN_EBUSY;
-	if (*slot == leaf_make(entry))
+	if (*slot == leaf)
 		return 0;
-	slot_switch(domain, gfn, slot, leaf_make(entry), 1ULL << entry->order);
+	slot_switch(domain, gfn, slot, leaf, 1ULL << entry->order);
 	if (below) {
 		domain->p2m.nodes--;
 		bv_host_pages_free(table_of(below), 0);
