@@ -41,28 +41,38 @@ static int parse_escape(const struct bv_call *call, int *escape, struct bv_error
 	return 0;
 }
 
-/* The process writes its end into the history, then goes. */
-static void wait_for_end(const struct bv_vm *vm)
+/* The process writes its end into the history, then goes. It may run again at once, by a restore
+ * or a start: what counts is the launch that the console belonged to. */
+static int wait_for_end(const struct bv_vm *vm, double launched_at, struct bv_history *history,
+			struct bv_error *error)
 {
 	const struct timespec pause = { .tv_nsec = 10000000 };
 	double end = bv_now() + END_WAIT_S;
+	bool alive;
 
-	while (bv_vm_is_alive(vm) && bv_now() < end)
-		nanosleep(&pause, NULL);
+	do {
+		alive = bv_vm_is_alive(vm);
+		if (bv_history_read_launch(vm, launched_at, history, error))
+			return -1;
+	} while (alive && !history->followed && bv_now() < end && !nanosleep(&pause, NULL));
+	return 0;
 }
 
-static int report_end(const struct bv_call *call, const struct bv_vm *vm, struct bv_error *error)
+static int report_end(const struct bv_call *call, const struct bv_vm *vm, double launched_at,
+		      struct bv_error *error)
 {
 	struct bv_history history;
 	struct bv_ending ending;
 
-	wait_for_end(vm);
-	bv_vm_tidy(vm);
-	if (bv_history_read(vm, &history, error))
+	if (wait_for_end(vm, launched_at, &history, error))
 		return -1;
+	bv_vm_tidy(vm);
 	bv_history_ending(&history, &ending);
 	if (ending.good) {
 		bv_say(call, "\nVM '%s' has ended. %s", vm->name, ending.text);
+		if (history.followed)
+			bv_say(call, "It was started again since. 'bv console %s' returns to it.",
+			       vm->name);
 		return 0;
 	}
 	fputc('\n', stderr);
@@ -73,9 +83,10 @@ static int report_end(const struct bv_call *call, const struct bv_vm *vm, struct
 int bv_console_session(struct bv_call *call, const struct bv_vm *vm, bool leave_at_end,
 		       enum bv_console_end *end, struct bv_error *error)
 {
+	struct bv_history before;
 	int escape;
 
-	if (parse_escape(call, &escape, error))
+	if (parse_escape(call, &escape, error) || bv_history_read(vm, &before, error))
 		return -1;
 	if (isatty(STDIN_FILENO) && escape)
 		bv_say(call,
@@ -85,7 +96,7 @@ int bv_console_session(struct bv_call *call, const struct bv_vm *vm, bool leave_
 	if (bv_console_attach(vm, escape, leave_at_end, end, error))
 		return -1;
 	if (*end == BV_CONSOLE_ENDED)
-		return report_end(call, vm, error);
+		return report_end(call, vm, before.launched_at, error);
 	bv_say(call, "\nVM '%s' runs on. 'bv console %s' returns to it, 'bv stop %s' ends it.",
 	       vm->name, vm->name, vm->name);
 	return 0;

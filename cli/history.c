@@ -150,18 +150,26 @@ static const struct {
 };
 
 /* A line that is none, such as half of one at the end of a full disk, tells nothing. */
-static void take_line(struct bv_history *history, const char *line, size_t size)
+static void take_line(struct bv_history *history, double launch, const char *line, size_t size)
 {
 	json_t *event = json_loadb(line, size, 0, NULL);
-	const char *name = json_string_value(json_object_get(event, "event"));
+	const char *name = json_string_value(json_object_get(event, "event")) ?: "";
 
-	for (size_t i = 0; name && i < sizeof(takers) / sizeof(takers[0]); i++)
+	if (!strcmp(name, "launch") && history->launched && history->launched_at == launch)
+		history->followed = true;
+	for (size_t i = 0; i < sizeof(takers) / sizeof(takers[0]) && !history->followed; i++)
 		if (!strcmp(name, takers[i].event))
 			takers[i].take(history, event);
 	json_decref(event);
 }
 
 int bv_history_read(const struct bv_vm *vm, struct bv_history *history, struct bv_error *error)
+{
+	return bv_history_read_launch(vm, -1, history, error);
+}
+
+int bv_history_read_launch(const struct bv_vm *vm, double launched_at, struct bv_history *history,
+			   struct bv_error *error)
 {
 	struct bv_path path = history_path(vm);
 	struct stat stat_now;
@@ -174,10 +182,12 @@ int bv_history_read(const struct bv_vm *vm, struct bv_history *history, struct b
 	for (line = text; *line;) {
 		size_t size = strcspn(line, "\n");
 
-		take_line(history, line, size);
+		take_line(history, launched_at, line, size);
 		line += size + (line[size] ? 1 : 0);
 	}
 	free(text);
+	if (launched_at >= 0 && history->launched_at != launched_at)
+		*history = (struct bv_history){ .followed = true };
 	if (history->ended && !history->ended_at && !stat(path.text, &stat_now))
 		history->ended_at = stat_now.st_mtime;
 	return 0;
@@ -223,7 +233,8 @@ void bv_history_ending(const struct bv_history *history, struct bv_ending *endin
 	memset(ending, 0, sizeof(*ending));
 	ending->kind = "none";
 	if (!history->launched) {
-		strcpy(ending->text, "It was never started.");
+		if (!history->followed)
+			strcpy(ending->text, "It was never started.");
 		ending->good = true;
 		return;
 	}

@@ -15,6 +15,7 @@
 /* The last launch, and what came of it. */
 struct bv_history {
 	bool launched, started, ended, panicked;
+	bool followed; /* by another launch: only by bv_history_read_launch() */
 	double launched_at, started_at, ended_at; /* seconds since 1970; 0: not known */
 	char boot[40]; /* the host's, as of the launch */
 	char kind[16]; /* of the end */
@@ -32,6 +33,10 @@ struct bv_history {
 
 /* 0, also if there is none: all of it is zero then. */
 int bv_history_read(const struct bv_vm *vm, struct bv_history *history, struct bv_error *error);
+/* The same of an earlier launch, by its `launched_at`; nothing but `followed` where that launch
+ * is in the file no more. */
+int bv_history_read_launch(const struct bv_vm *vm, double launched_at, struct bv_history *history,
+			   struct bv_error *error);
 /* Adds a line; the object is taken over, and gets a time. */
 int bv_history_add(const struct bv_vm *vm, json_t *event, struct bv_error *error);
 /* A line "refused" with what the error says; what fails here is let go, for the error counts. */

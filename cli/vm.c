@@ -201,20 +201,20 @@ static int vm_read(struct bv_vm *vm, struct bv_error *error)
 	return 0;
 }
 
-/* What a killed process has left goes with the first who looks. Under the lock that a start
- * takes first, so that a new process's sockets are safe. */
 void bv_vm_tidy(const struct bv_vm *vm)
 {
 	struct bv_error ignored;
-	int alive;
+	int lock = -1;
 
 	if (!bv_file_exists(vm->run.text) || bv_vm_is_alive(vm))
 		return;
-	alive = bv_lock_take(bv_vm_file(vm, "alive").text, 0, "", &ignored);
-	if (alive < 0)
-		return;
-	bv_vm_sweep(vm);
-	close(alive);
+	if (vm->lock < 0)
+		lock = bv_lock_take(lock_path(vm).text, 0, "", &ignored);
+	/* Under that lock nobody starts it, so what is dead now stays so. */
+	if ((vm->lock >= 0 || lock >= 0) && !bv_vm_is_alive(vm))
+		bv_vm_sweep(vm);
+	if (lock >= 0)
+		close(lock);
 }
 
 int bv_vm_open(struct bv_vm *vm, const char *name, enum bv_vm_how how, struct bv_error *error)

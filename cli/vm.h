@@ -48,7 +48,8 @@ bool bv_vm_exists(const char *name);
 bool bv_vm_is_alive(const struct bv_vm *vm);
 /* Removes what a killed process has left; to be called where it is not alive. */
 void bv_vm_sweep(const struct bv_vm *vm);
-/* The same if it is not alive; else nothing. */
+/* The same, if it is not alive and nobody is working on it; else nothing, for the next one who
+ * looks tidies up. */
 void bv_vm_tidy(const struct bv_vm *vm);
 
 /* Makes a VM, in two steps: the directory for its data under a name of its own, to be filled;

@@ -82,8 +82,8 @@ TEST(a_vm_that_ends_or_is_silent_does_not_keep_us)
 	CHECK(strstr(e.text, "does not answer") != NULL);
 }
 
-/* A VM's directory with the given history. */
-static void history_of(const char *text, struct bv_history *history)
+/* Reads the given history, of the launch at that time; -1: of the last. */
+static void history_of_launch(const char *text, double launched_at, struct bv_history *history)
 {
 	static char path[] = "/tmp/bv-history-XXXXXX";
 	static struct bv_vm vm;
@@ -94,11 +94,18 @@ static void history_of(const char *text, struct bv_history *history)
 		vm.data = bv_path("%s", path);
 	}
 	CHECK_EQ(bv_file_write(bv_vm_file(&vm, "history").text, text, strlen(text), &e), 0);
-	CHECK_EQ(bv_history_read(&vm, history, &e), 0);
+	CHECK_EQ(launched_at < 0 ? bv_history_read(&vm, history, &e) :
+				   bv_history_read_launch(&vm, launched_at, history, &e),
+		 0);
 	bv_dir_delete(bv_vm_file(&vm, "history").text, &e);
 	rmdir(path);
 	vm.data.text[0] = 0;
 	strcpy(path, "/tmp/bv-history-XXXXXX");
+}
+
+static void history_of(const char *text, struct bv_history *history)
+{
+	history_of_launch(text, -1, history);
 }
 
 TEST(the_last_launch_counts)
@@ -121,6 +128,28 @@ TEST(the_last_launch_counts)
 	CHECK(!strcmp(history.trouble, "disk0: full"));
 	bv_history_ending(&history, &ending);
 	CHECK(ending.good && strstr(ending.text, "switched itself off"));
+}
+
+TEST(a_launch_keeps_its_own_end_when_another_follows)
+{
+	static const char text[] = "{\"event\": \"launch\", \"time\": 1.5, \"boot\": \"x\"}\n"
+				   "{\"event\": \"started\", \"time\": 2}\n"
+				   "{\"event\": \"ended\", \"kind\": \"quit\", \"time\": 3}\n"
+				   "{\"event\": \"launch\", \"time\": 4, \"boot\": \"x\"}\n"
+				   "{\"event\": \"started\", \"time\": 5}\n";
+	struct bv_history history;
+	struct bv_ending ending;
+
+	history_of_launch(text, 1.5, &history);
+	CHECK(history.followed && history.ended && history.ended_at == 3);
+	bv_history_ending(&history, &ending);
+	CHECK(ending.good && !strcmp(ending.kind, "quit"));
+	history_of_launch(text, 4, &history);
+	CHECK(!history.followed && history.started_at == 5 && !history.ended);
+	history_of_launch(text, 1, &history); /* one that a trim has taken away */
+	CHECK(history.followed && !history.launched);
+	bv_history_ending(&history, &ending);
+	CHECK(ending.good && !ending.text[0]);
 }
 
 TEST(a_history_that_was_damaged_says_what_it_can)
