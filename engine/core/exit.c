@@ -96,7 +96,6 @@ static const struct opcode xsetbv_opcode = { 3, { 0x0f, 0x01, 0xd1 } };
 static const struct opcode rdtsc_opcode = { 2, { 0x0f, 0x31 } };
 static const struct opcode wbinvd_opcode = { 2, { 0x0f, 0x09 } };
 static const struct opcode invd_opcode = { 2, { 0x0f, 0x08 } };
-static const struct opcode pause_opcode = { 1, { 0x90 } };
 static const struct opcode rdmsr_opcode = { 2, { 0x0f, 0x32 } };
 static const struct opcode wrmsr_opcode = { 2, { 0x0f, 0x30 } };
 
@@ -333,12 +332,13 @@ static enum bv_exit_next exit_ud(struct bv_vcpu *vcpu)
 	return BV_NEXT_GUEST;
 }
 
+/*
+ * The last of many PAUSEs in a row: the vCPU waits for another one, which perhaps has no CPU. It is
+ * not passed, for the next time it does not exit.
+ */
 static enum bv_exit_next exit_pause(struct bv_vcpu *vcpu)
 {
-	unsigned int length = known_length(vcpu, &pause_opcode);
-
-	if (length)
-		bv_exit_skip(vcpu, length);
+	bv_host_vcpu_yield(vcpu);
 	return BV_NEXT_GUEST;
 }
 
@@ -501,7 +501,7 @@ static const struct {
 	[BV_EXIT_XSETBV] = { exit_xsetbv, true },
 	[BV_EXIT_RDTSC] = { exit_rdtsc, true },
 	[BV_EXIT_RDPMC] = { exit_gp, false },
-	[BV_EXIT_PAUSE] = { exit_pause, true },
+	[BV_EXIT_PAUSE] = { exit_pause, false },
 	[BV_EXIT_MONITOR] = { exit_ud, false },
 	[BV_EXIT_MWAIT] = { exit_ud, false },
 	[BV_EXIT_CACHE] = { exit_cache, true },

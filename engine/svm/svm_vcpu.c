@@ -30,6 +30,23 @@ static const u8 always[] = {
 	 1u << BV_EXC_SS | 1u << BV_EXC_GP | 1u << BV_EXC_PF | 1u << BV_EXC_MF | 1u << BV_EXC_XM | \
 	 1u << BV_EXC_CP)
 
+/*
+ * 15.14.4: so many PAUSEs exit, where the processor counts them; where it can, only those of one
+ * loop, less than the threshold's cycles apart.
+ */
+#define PAUSE_COUNT 3000
+#define PAUSE_THRESHOLD 128
+
+static void pause_filter_set(struct svm_vmcb *vmcb)
+{
+	if (!(svm.features & SVM_FEATURE_PAUSE_FILTER))
+		return;
+	svm_intercept_set(vmcb, SVM_I_PAUSE, true);
+	vmcb->pause_count = PAUSE_COUNT;
+	if (svm.features & SVM_FEATURE_PAUSE_THRESHOLD)
+		vmcb->pause_threshold = PAUSE_THRESHOLD;
+}
+
 int svm_vcpu_init(struct bv_vcpu *vcpu)
 {
 	struct svm_vm *vm = vcpu->vm->vendor;
@@ -45,6 +62,7 @@ int svm_vcpu_init(struct bv_vcpu *vcpu)
 	for (unsigned int i = 0; i < BV_ARRAY_SIZE(always); i++)
 		svm_intercept_set(vmcb, always[i], true);
 	vmcb->intercept[SVM_WORD_EXCEPTION] = SVM_EXCEPTIONS_ALWAYS;
+	pause_filter_set(vmcb);
 	vmcb->iopm_pa = bv_host_pa(vm->iopm ? vm->iopm : svm.iopm);
 	vmcb->msrpm_pa = bv_host_pa(vm->msrpm ? vm->msrpm : svm.msrpm);
 	vmcb->int_ctl = SVM_V_INTR_MASKING;

@@ -22,6 +22,8 @@
 #define SVM_FEATURE_CLEAN BV_BIT(5)
 #define SVM_FEATURE_FLUSH_ASID BV_BIT(6)
 #define SVM_FEATURE_DECODE BV_BIT(7)
+#define SVM_FEATURE_PAUSE_FILTER BV_BIT(10)
+#define SVM_FEATURE_PAUSE_THRESHOLD BV_BIT(12)
 #define SVM_FEATURE_VGIF BV_BIT(16)
 
 /* intercepts, vmcb->intercept[]: word and bit as one number, word * 32 + bit */

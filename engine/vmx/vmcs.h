@@ -140,7 +140,7 @@ enum vmx_word {
 	CONTROL(PROC2, UNRESTRICTED_GUEST, 7, NEED, "unrestricted guest")            \
 	CONTROL(PROC2, APIC_REGISTERS, 8, NEVER, "APIC-register virtualization")     \
 	CONTROL(PROC2, INTERRUPT_DELIVERY, 9, NEVER, "virtual-interrupt delivery")   \
-	CONTROL(PROC2, PAUSE_LOOP, 10, NEVER, "PAUSE-loop exiting")                  \
+	CONTROL(PROC2, PAUSE_LOOP, 10, WANT, "PAUSE-loop exiting")                   \
 	CONTROL(PROC2, INVPCID, 12, WANT, "enable INVPCID")                          \
 	CONTROL(PROC2, VM_FUNCTIONS, 13, NEVER, "enable VM functions")               \
 	CONTROL(PROC2, VMCS_SHADOWING, 14, NEVER, "VMCS shadowing")                  \
@@ -226,6 +226,8 @@ enum vmx_control {
 	FIELD(ENTRY_LENGTH, 0x401a, "VM-entry instruction length")                       \
 	FIELD(TPR_THRESHOLD, 0x401c, "TPR threshold")                                    \
 	FIELD(PROC2_CONTROLS, 0x401e, "secondary processor-based VM-execution controls") \
+	FIELD(PLE_GAP, 0x4020, "PLE_Gap")                                                \
+	FIELD(PLE_WINDOW, 0x4022, "PLE_Window")                                          \
 	FIELD(INSTRUCTION_ERROR, 0x4400, "VM-instruction error")                         \
 	FIELD(REASON, 0x4402, "exit reason")                                             \
 	FIELD(EXIT_EVENT, 0x4404, "VM-exit interruption information")                    \

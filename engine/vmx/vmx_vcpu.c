@@ -12,6 +12,13 @@
  */
 #define EXCEPTIONS_ALWAYS (1u << BV_EXC_MC | 1u << BV_EXC_AC | 1u << BV_EXC_DB | 1u << BV_EXC_UD)
 
+/*
+ * 24.6.13, in TSC ticks: PAUSEs less than the gap apart are of one loop, which exits when it has
+ * gone on for the window, some 10 times what a lock is held.
+ */
+#define PLE_GAP 128
+#define PLE_WINDOW 4096
+
 /* The VMCS is current. */
 void vmx_wishes_push(struct bv_vcpu *vcpu)
 {
@@ -74,6 +81,10 @@ static void vmcs_controls_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 	vmx_write(VMCS_EPTP, vmx_eptp(vcpu->vm));
 	if (own->vpid)
 		vmx_write(VMCS_VPID, own->vpid);
+	if (control[VMX_PROC2] & VMX_PROC2_PAUSE_LOOP) {
+		vmx_write(VMCS_PLE_GAP, PLE_GAP);
+		vmx_write(VMCS_PLE_WINDOW, PLE_WINDOW);
+	}
 	vmx_write(VMCS_TPR_THRESHOLD, 0);
 }
 

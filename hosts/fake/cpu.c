@@ -139,6 +139,12 @@ void bv_host_vcpu_wake(struct bv_vcpu *vcpu)
 	pthread_mutex_unlock(&vcpus_lock);
 }
 
+void bv_host_vcpu_yield(struct bv_vcpu *vcpu)
+{
+	fake_may_sleep(__func__);
+	fake_vcpu(vcpu)->yields++;
+}
+
 void bv_host_vcpu_interrupt(struct bv_vcpu *vcpu)
 {
 	__atomic_fetch_add(&fake_vcpu(vcpu)->interrupts, 1, __ATOMIC_SEQ_CST);

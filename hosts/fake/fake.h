@@ -89,7 +89,7 @@ struct fake_vcpu {
 	struct bv_vcpu *vcpu;
 	struct fake_vcpu *next;
 	/* counted */
-	u32 wakes, interrupts, enters, leaves;
+	u32 wakes, yields, interrupts, enters, leaves;
 	/* steered by the test */
 	bool signal; /* a signal is pending for its thread */
 	u64 steal_ns;

@@ -160,6 +160,48 @@ void bv_host_vcpu_wake(struct bv_vcpu *vcpu)
 		wake_up(&own->queue);
 }
 
+/* The thread of a vCPU that runs but has no CPU, with a reference; NULL: there is none. */
+static struct task_struct *preempted_task(struct bv_vcpu *vcpu)
+{
+	struct bv_linux_vcpu *own = bv_linux_vcpu_of(vcpu);
+	struct task_struct *task;
+
+	if (READ_ONCE(own->cpu) >= 0)
+		return NULL;
+	/*
+	 * A thread that is still in run_begin to run_end outlives this section, if it ends at all.
+	 */
+	rcu_read_lock();
+	task = READ_ONCE(own->task);
+	if (task && task_is_running(task))
+		get_task_struct(task);
+	else
+		task = NULL;
+	rcu_read_unlock();
+	return task;
+}
+
+/* The next one behind it is helped first: so each gets its turn. */
+void bv_host_vcpu_yield(struct bv_vcpu *vcpu)
+{
+	struct bv_vm *vm = bv_vcpu_vm(vcpu);
+	unsigned int i, count = bv_vm_vcpu_count(vm), self = bv_vcpu_index(vcpu);
+
+	for (i = 1; i < count; i++) {
+		struct bv_vcpu *other = bv_vm_vcpu(vm, (self + i) % count);
+		struct task_struct *task = other ? preempted_task(other) : NULL;
+		bool gone;
+
+		if (!task)
+			continue;
+		gone = yield_to(task, true) > 0;
+		put_task_struct(task);
+		if (gone)
+			return;
+	}
+	cond_resched();
+}
+
 void bv_host_vcpu_interrupt(struct bv_vcpu *vcpu)
 {
 	int cpu = READ_ONCE(bv_linux_vcpu_of(vcpu)->cpu);

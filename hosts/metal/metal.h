@@ -301,6 +301,8 @@ void thread_start(struct thread *thread);
 void thread_free(struct thread *thread);
 /* Interrupts on, no spin lock held. */
 void schedule(void);
+/* The same, but another thread that waits goes before this one, whatever their shares. */
+void thread_yield(void);
 /* any. */
 void thread_wake(struct thread *thread);
 /*

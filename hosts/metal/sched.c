@@ -474,10 +474,11 @@ static void switch_to(struct metal_cpu *cpu, struct thread *from, struct thread 
 	switched();
 }
 
-void schedule(void)
+/* Away: any other goes first. */
+static void reschedule(bool away)
 {
 	struct metal_cpu *cpu;
-	struct thread *from, *to;
+	struct thread *from, *to = NULL;
 	u64 flags;
 
 	bv_assert(irqs_on());
@@ -486,11 +487,14 @@ void schedule(void)
 	from = cpu->current;
 	account(cpu);
 	cpu->resched = false;
+	if (away)
+		to = take_best(cpu);
 	if (from != cpu->idle && from->state == THREAD_READY)
 		enqueue(from);
 	else if (from != cpu->idle)
 		count(from, waiting_as(from));
-	to = take_best(cpu);
+	if (!to)
+		to = take_best(cpu);
 	/* Its mask was changed while it ran: those that it may run on now do not know of it. */
 	if (from->queued && !may_run(from, cpu))
 		place(from);
@@ -506,6 +510,16 @@ void schedule(void)
 		switch_to(cpu, from, to);
 	}
 	irq_restore(flags);
+}
+
+void schedule(void)
+{
+	reschedule(false);
+}
+
+void thread_yield(void)
+{
+	reschedule(true);
 }
 
 void thread_prepare_block(void)

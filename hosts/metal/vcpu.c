@@ -233,6 +233,12 @@ void bv_host_vcpu_wake(struct bv_vcpu *vcpu)
 	thread_wake(own_of(vcpu)->thread);
 }
 
+void bv_host_vcpu_yield(struct bv_vcpu *vcpu)
+{
+	(void)vcpu;
+	thread_yield();
+}
+
 void bv_host_vcpu_interrupt(struct bv_vcpu *vcpu)
 {
 	struct metal_cpu *cpu = BV_READ_ONCE(own_of(vcpu)->thread->cpu);

@@ -131,6 +131,22 @@ TEST(hlt_with_interrupts_off_waits_for_more_than_a_timer)
 	machine_stop(&m);
 }
 
+TEST(a_guest_that_spins_lets_others_run)
+{
+	static const struct bv_exit pause = { .kind = BV_EXIT_PAUSE, .length = 2 };
+	struct machine m;
+	struct bv_run run;
+	u64 rip;
+
+	start(&m, 2, CHIPS_FULL);
+	rip = m.cpu[0]->gprs.rip;
+	fake_exit(m.cpu[0], &pause);
+	CHECK_EQ(go(m.cpu[0], &run), BV_RUN_INTERRUPTED);
+	CHECK_EQ(fake_vcpu(m.cpu[0])->yields, 1);
+	CHECK_EQ(m.cpu[0]->gprs.rip, rip); /* the PAUSE is still to come */
+	machine_stop(&m);
+}
+
 TEST(an_ipi_ends_the_other_s_hlt)
 {
 	struct machine m;

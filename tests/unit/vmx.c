@@ -53,7 +53,8 @@ TEST(controls_are_what_is_wanted_must_be_and_may_be)
 	CHECK_EQ(caps.control[VMX_PIN], 0x16 | 0x29);
 	CHECK_EQ(caps.control[VMX_PROC] & (1u << 15 | 1u << 16), 0);
 	CHECK(caps.control[VMX_PROC] & 1u << 31);
-	CHECK_EQ(caps.control[VMX_PROC2], 1u << 1 | 1u << 3 | 1u << 6 | 1u << 7 | 1u << 12);
+	CHECK_EQ(caps.control[VMX_PROC2],
+		 1u << 1 | 1u << 3 | 1u << 6 | 1u << 7 | 1u << 10 | 1u << 12);
 	CHECK_EQ(caps.control[VMX_ENTRY] & (1u << 9), 0);
 	CHECK_EQ(caps.cr0_ones, BV_CR0_NE);
 	CHECK_EQ(caps.cr4_ones, BV_CR4_VMXE);

@@ -125,6 +125,11 @@ void bv_host_guest_leave(struct bv_vcpu *vcpu);
 int bv_host_vcpu_wait(struct bv_vcpu *vcpu, bool (*ready)(struct bv_vcpu *vcpu));
 /* Wakes a vCPU that waits. any. */
 void bv_host_vcpu_wake(struct bv_vcpu *vcpu);
+/*
+ * The vCPU spins, most likely for another one of its VM: lets those run that have no CPU, as far as
+ * the host's sharing out of CPUs allows it. sleep.
+ */
+void bv_host_vcpu_yield(struct bv_vcpu *vcpu);
 /* Interrupts the CPU on which the vCPU is in the guest, so that it exits. Does not wait. any. */
 void bv_host_vcpu_interrupt(struct bv_vcpu *vcpu);
 /*
