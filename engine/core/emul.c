@@ -979,9 +979,9 @@ enum bv_exit_next bv_emulate_task_switch(struct bv_vcpu *vcpu)
  * Whether the access begins at gpa. The exit tells the first byte that is not memory: where that is
  * the first of a page, the access may have begun in the page before, which is memory.
  */
-static bool quick_begins(struct bv_vcpu *vcpu, u64 gpa, unsigned int size)
+static bool quick_begins(struct bv_vcpu *vcpu, const struct bv_insn *insn, u64 gpa,
+			 unsigned int size)
 {
-	const struct bv_insn *insn = &vcpu->quick_insn;
 	u64 linear;
 
 	if ((gpa & ~BV_PAGE_MASK) || size == 1)
@@ -994,11 +994,25 @@ static bool quick_begins(struct bv_vcpu *vcpu, u64 gpa, unsigned int size)
 	return !(linear & ~BV_PAGE_MASK);
 }
 
+/* Where the instruction at RIP is kept, or will be. */
+static struct bv_quick *quick_of(struct bv_vcpu *vcpu)
+{
+	struct bv_quick *quick = vcpu->quick;
+
+	for (; quick < vcpu->quick + BV_QUICKS; quick++)
+		if (quick->rip == vcpu->gprs.rip)
+			return quick;
+	quick = &vcpu->quick[vcpu->quick_next++ % BV_QUICKS];
+	quick->rip = vcpu->gprs.rip;
+	return quick;
+}
+
 /*
  * Most device accesses are one plain MOV of a general register. The exit has told the address, and
  * the hardware has checked segment and page: the bytes are all that is missing.
  */
-static bool quick_decode(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
+static bool quick_decode(struct bv_vcpu *vcpu, struct bv_quick *quick, u64 gpa,
+			 struct bv_mmio *mmio)
 {
 	u8 bytes[BV_INSN_WINDOW];
 	unsigned int count = vcpu->exit.bytes_count;
@@ -1008,14 +1022,15 @@ static bool quick_decode(struct bv_vcpu *vcpu, u64 gpa, struct bv_mmio *mmio)
 	else
 		count = bv_code_read(vcpu, bytes, 15);
 	bv_vcpu_need(vcpu, BV_ST_CR | BV_ST_SEG(BV_SEG_CS));
-	return bv_insn_decode_again(&vcpu->quick_insn, &vcpu->quick_key, bytes, count,
-				    code_size(vcpu)) == BV_DECODE_OK &&
-	       bv_insn_as_mmio(&vcpu->quick_insn, vcpu->gprs.gpr, mmio) &&
-	       quick_begins(vcpu, gpa, mmio->size) &&
+	return bv_insn_decode_again(&quick->insn, &quick->key, bytes, count, code_size(vcpu)) ==
+		       BV_DECODE_OK &&
+	       bv_insn_as_mmio(&quick->insn, vcpu->gprs.gpr, mmio) &&
+	       quick_begins(vcpu, &quick->insn, gpa, mmio->size) &&
 	       (gpa & ~BV_PAGE_MASK) + mmio->size <= BV_PAGE_SIZE;
 }
 
-static enum bv_exit_next quick_read(struct bv_vcpu *vcpu, u64 gpa, const struct bv_mmio *mmio)
+static enum bv_exit_next quick_read(struct bv_vcpu *vcpu, u8 length, u64 gpa,
+				    const struct bv_mmio *mmio)
 {
 	const struct bv_intc_ops *intc = vcpu->vm->intc;
 	enum bv_access_result result = BV_ACCESS_NOT_MINE;
@@ -1028,22 +1043,23 @@ static enum bv_exit_next quick_read(struct bv_vcpu *vcpu, u64 gpa, const struct 
 	if (result == BV_ACCESS_NOT_MINE) {
 		vcpu->wait.kind = BV_WAIT_MMIO_READ;
 		vcpu->wait.rip = vcpu->gprs.rip;
-		vcpu->wait.length = vcpu->quick_insn.len;
+		vcpu->wait.length = length;
 		vcpu->wait.mmio = *mmio;
 		wait_mmio(vcpu, gpa, NULL, mmio->size, false);
 		return BV_NEXT_FRONT;
 	}
 	bv_mmio_finish(mmio, vcpu->gprs.gpr, data);
-	bv_exit_skip(vcpu, vcpu->quick_insn.len);
+	bv_exit_skip(vcpu, length);
 	return BV_NEXT_GUEST;
 }
 
 /* Like an OUT, a write is over when it leaves. */
-static enum bv_exit_next quick_write(struct bv_vcpu *vcpu, u64 gpa, const struct bv_mmio *mmio)
+static enum bv_exit_next quick_write(struct bv_vcpu *vcpu, u8 length, u64 gpa,
+				     const struct bv_mmio *mmio)
 {
 	const struct bv_intc_ops *intc = vcpu->vm->intc;
 
-	bv_exit_skip(vcpu, vcpu->quick_insn.len);
+	bv_exit_skip(vcpu, length);
 	if (intc && intc->mmio_write(vcpu, gpa, mmio->size, &mmio->value) != BV_ACCESS_NOT_MINE)
 		return BV_NEXT_GUEST;
 	if (bv_bus_write(vcpu, BV_BUS_MMIO, gpa, mmio->size, &mmio->value) != BV_ACCESS_NOT_MINE)
@@ -1054,12 +1070,14 @@ static enum bv_exit_next quick_write(struct bv_vcpu *vcpu, u64 gpa, const struct
 
 enum bv_exit_next bv_emulate_mmio(struct bv_vcpu *vcpu, u64 gpa)
 {
+	struct bv_quick *quick = quick_of(vcpu);
 	struct bv_mmio mmio;
 
-	if (!quick_decode(vcpu, gpa, &mmio))
+	if (!quick_decode(vcpu, quick, gpa, &mmio))
 		return bv_emulate(vcpu, gpa);
 	vcpu->counter[BV_COUNT_MMIO]++;
-	return mmio.write ? quick_write(vcpu, gpa, &mmio) : quick_read(vcpu, gpa, &mmio);
+	return mmio.write ? quick_write(vcpu, quick->insn.len, gpa, &mmio) :
+			    quick_read(vcpu, quick->insn.len, gpa, &mmio);
 }
 
 static void quick_read_finish(struct bv_vcpu *vcpu)

@@ -84,6 +84,15 @@ struct bv_code_memo {
 	u64 host_addr[BV_CODE_MEMO_LEVELS], entry[BV_CODE_MEMO_LEVELS]; /* by these table entries */
 };
 
+/* An instruction that was decoded, for the next time. */
+struct bv_quick {
+	u64 rip;
+	struct bv_insn insn;
+	struct bv_insn_key key;
+};
+
+#define BV_QUICKS 4
+
 /* A request that user space must answer before the instruction can finish. */
 enum bv_io_wait {
 	BV_WAIT_NOTHING,
@@ -167,8 +176,8 @@ struct bv_vcpu {
 	struct bv_emul emul;
 	struct bv_code_memo code_memo;
 	struct bv_bus_memo bus_memo[BV_BUS_COUNT];
-	struct bv_insn quick_insn; /* the last plain access to a device */
-	struct bv_insn_key quick_key;
+	struct bv_quick quick[BV_QUICKS]; /* the last plain accesses to devices */
+	u8 quick_next; /* that one is given up next */
 	struct bv_cpuid_leaf *cpuid;
 	u32 cpuid_count;
 	struct bv_guest_caps caps; /* read off cpuid when it is set */

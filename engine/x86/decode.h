@@ -90,9 +90,9 @@ enum bv_decode_rc bv_insn_decode(struct bv_insn *insn, const u8 bytes[BV_INSN_WI
 				 unsigned int count, enum bv_code_size code);
 
 /*
- * The same, remembering the last instruction: devices are reached from few places in a guest's
- * code, and comparing fifteen bytes is much cheaper than decoding them. The key belongs to the
- * insn; zeroed it matches nothing. Nobody may write to the insn in between.
+ * The same, remembering the instruction: devices are reached from few places in a guest's code, and
+ * comparing fifteen bytes is much cheaper than decoding them. The key belongs to the insn; zeroed
+ * it matches nothing. Nobody may write to the insn in between.
  */
 struct bv_insn_key {
 	u64 bytes[2];
