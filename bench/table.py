@@ -13,6 +13,21 @@ def answer(*command):
     return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode().strip()
 
 
+def counting_plugin():
+    """Builds bench/count.c, and says where it is."""
+    plugin = f"{TOP}/build/bench/count.so"
+    os.makedirs(os.path.dirname(plugin), exist_ok=True)
+    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC",
+                    "-fvisibility=hidden", "-o", plugin, f"{TOP}/bench/count.c"], check=True)
+    return plugin
+
+
+def counted(path):
+    """What a machine with that plugin has executed up to now."""
+    with open(path, "rb") as source:
+        return int.from_bytes(source.read(8), "little")
+
+
 def code_lines(*folders, but=None):
     """Lines that are neither blank nor comment, of sources and headers, but for paths with `but`
     in them."""

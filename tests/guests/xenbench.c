@@ -1,80 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The benchmark's guest of a Xen hypervisor: what hypercalls and exits cost, with bench/xen, which
- * starts it as PVH Dom0, so that no Linux runs beside it. Rows are as in bench.c. Numbers and
- * layouts are those of Xen's public headers, for 64-bit guests.
+ * starts it as PVH Dom0, so that no Linux runs beside it. Rows are as in bench.c.
  */
 #include "apic.h"
 #include "cpu.h"
 #include "paging.h"
 #include "rows.h"
+#include "xen.h"
 
 #define UPCALL_VECTOR 0x50
-#define DOMID_SELF 0x7ff0
-
-enum hypercall_number {
-	HC_MEMORY = 12,
-	HC_SET_TIMER = 15,
-	HC_VERSION = 17,
-	HC_GRANT = 20,
-	HC_VCPU = 24,
-	HC_SCHED = 29,
-	HC_EVENT = 32,
-	HC_HVM = 34,
-	HC_SYSCTL = 35,
-	HC_NOBODYS = 46
-};
-
-static u64 hypercall(u64 number, u64 a, u64 b, u64 c)
-{
-	register u64 r10 __asm__("r10") = 0;
-
-	__asm__ volatile("vmmcall"
-			 : "+a"(number), "+D"(a), "+S"(b), "+d"(c), "+r"(r10)
-			 :
-			 : "memory", "r8");
-	return number;
-}
-
-/* For what must work: the row would mean nothing. */
-static void must(const char *what, u64 result)
-{
-	if ((s64)result < 0)
-		guest_panic("%s: %lld", what, (s64)result);
-}
-
-/* ---- pages of the hypervisor's ---- */
-
-struct add_to_physmap {
-	u16 domid, size;
-	u32 space;
-	u64 index, gfn;
-};
 
 static void *map_special(u32 space)
 {
 	void *page = page_alloc();
-	struct add_to_physmap add = { .domid = DOMID_SELF,
-				      .space = space,
-				      .gfn = (u64)page / GUEST_PAGE_SIZE };
 
-	must("add_to_physmap", hypercall(HC_MEMORY, 7, (u64)&add, 0));
+	xen_map(page, space);
 	return page;
 }
 
-struct vcpu_info {
-	u8 upcall_pending, upcall_mask;
-	u64 pending_sel;
-	u64 other[6];
-};
-
-struct shared_info {
-	struct vcpu_info vcpu[32];
-	u64 pending[64];
-	u64 mask[64];
-};
-
-static volatile struct shared_info *shared;
+static volatile struct xen_shared_info *shared;
 
 /* ---- calls and exits ---- */
 
@@ -250,28 +195,22 @@ static void events_begin(void)
 		u8 vector;
 	} vector = { 0, UPCALL_VECTOR };
 
-	shared = map_special(0);
+	shared = map_special(XEN_SHARED_INFO);
 	trap_handle(UPCALL_VECTOR, upcall);
-	must("set_evtchn_upcall_vector", hypercall(HC_HVM, 23, (u64)&vector, 0));
-	must("bind_ipi", hypercall(HC_EVENT, 7, (u64)&ipi, 0));
-	must("bind_virq", hypercall(HC_EVENT, 1, (u64)&virq, 0));
+	xen_must("set_evtchn_upcall_vector", hypercall(HC_HVM, 23, (u64)&vector, 0));
+	xen_must("bind_ipi", hypercall(HC_EVENT, 7, (u64)&ipi, 0));
+	xen_must("bind_virq", hypercall(HC_EVENT, 1, (u64)&virq, 0));
 	port = ipi.port;
 	shared->vcpu[0].upcall_mask = 0;
 }
 
 /* ---- memory and grants ---- */
 
-struct reservation {
-	u64 frames, count;
-	u32 order, flags;
-	u16 domid;
-};
-
 static u64 given_gfn;
 
 static void reserve(u32 subop)
 {
-	struct reservation ask = { (u64)&given_gfn, 1, 0, 0, DOMID_SELF };
+	struct xen_reservation ask = { (u64)&given_gfn, 1, 0, 0, DOMID_SELF };
 
 	if (hypercall(HC_MEMORY, subop, (u64)&ask, 0) != 1)
 		guest_panic("memory_op %u refused", subop);
@@ -280,8 +219,8 @@ static void reserve(u32 subop)
 /* A page goes and comes again: at its own place, as Dom0's memory must. */
 static void do_balloon(void)
 {
-	reserve(1);
-	reserve(6);
+	reserve(XEN_DECREASE);
+	reserve(XEN_POPULATE);
 }
 
 static void begin_balloon(void)
@@ -392,7 +331,7 @@ static const struct row copy_rows[] = {
 /* A page of its own that it grants to itself. What is refused has no row. */
 static void grants(void)
 {
-	volatile struct grant_entry *entry = map_special(1);
+	volatile struct grant_entry *entry = map_special(XEN_GRANT_TABLE);
 	u64 page = (u64)page_alloc() / GUEST_PAGE_SIZE;
 
 	entry[GRANT_REF].domid = 0;
@@ -403,7 +342,7 @@ static void grants(void)
 	copy_to = (struct grant_place){ (u64)page_alloc() / GUEST_PAGE_SIZE, DOMID_SELF, 0 };
 	if (grant_copy())
 		rows_run(copy_rows, ARRAY_SIZE(copy_rows));
-	reserve(1);
+	reserve(XEN_DECREASE);
 	if (grant_map())
 		rows_run(map_rows, ARRAY_SIZE(map_rows));
 }
@@ -424,7 +363,7 @@ static void memory_taken(void)
 	u16 self = DOMID_SELF;
 	u64 own;
 
-	must("physinfo", hypercall(HC_SYSCTL, (u64)&info, 0, 0));
+	xen_must("physinfo", hypercall(HC_SYSCTL, (u64)&info, 0, 0));
 	own = hypercall(HC_MEMORY, 3, (u64)&self, 0);
 	say("COUNT memory-taken-kib %llu\n", (info.total - info.free - own) * 4);
 }

@@ -14,6 +14,7 @@ extern u8 guest_image_end[];
 extern u64 boot_pml4[];
 
 static u64 rsdp_hint;
+static const struct start_info_module *modules;
 static u64 ram_top = 32ull << 20; /* what every loader gives, where there is no map */
 static u64 page_next;
 
@@ -36,9 +37,17 @@ void start_info_read(const struct start_info *info)
 	if (!info || info->magic != START_INFO_MAGIC)
 		return;
 	rsdp_hint = info->rsdp_paddr;
+	modules = info->nr_modules ? (const void *)info->modlist_paddr : NULL;
 	if (info->version >= 1 && info->memmap_paddr)
 		memmap_read((const struct start_info_memmap *)info->memmap_paddr,
 			    info->memmap_entries);
+}
+
+const void *first_module(void)
+{
+	if (!modules)
+		guest_panic("this guest needs a module");
+	return (const void *)modules->address;
 }
 
 u64 ram_end(void)

@@ -25,7 +25,13 @@ struct start_info_memmap {
 
 #define START_INFO_RAM 1
 
+struct start_info_module {
+	u64 address, size, cmdline_paddr, reserved;
+};
+
 void start_info_read(const struct start_info *info);
+/* What the loader has put beside this guest; ends the guest where it has put nothing. */
+const void *first_module(void);
 /* Fills `machine` from ACPI's MADT. */
 void machine_find(void);
 void machine_rsdp_set(u64 address);
