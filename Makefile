@@ -49,8 +49,8 @@ SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable
 # Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,bv-boot bv-data bv-debian bv-devices bv-gdb \
 	bv-life bv-login bv-many bv-others data demo fuzz-ioctl guests host life linux-login \
-	memory other-guests state xen-console xen-dom0 xen-domu xen-iommu xen-libvirt xen-life \
-	xen-save xen-shares xen-tools)
+	memory other-guests state xen-console xen-dom0 xen-domu xen-guests xen-iommu xen-libvirt \
+	xen-life xen-save xen-shares xen-tools)
 # On VT-x, which Bochs emulates, and that takes long: make test-vtx. (vtx-quick is to go to the
 # short ones once it has been seen to pass often.)
 VTX_TESTS := $(addprefix tests/system/,vtx-quick vtx-guests vtx-linux)

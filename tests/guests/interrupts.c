@@ -342,6 +342,8 @@ static void iret_of_an_inner_fault_ends_the_blocking(void)
 
 static void hlt_ends_by_an_nmi_with_interrupts_off(void)
 {
+	if (!has_pc_chips())
+		return;
 	nmis = 1;
 	trap_handle(TRAP_NMI, on_nmi);
 	/*

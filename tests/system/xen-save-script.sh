@@ -4,13 +4,14 @@
 # Run by Dom0 (xen-dom0.sh) in xen-save, which says how often.
 : "${times:?}" "${free:?}"
 state=/var/tmp/state
+console=/var/log/xen/guest-busy.log
 
 starts() {
 	runs busy 2 192 "busy busy=8" "vif = ['bridge=xenbr0']" && works
 }
 
 rounds() {
-	grep -ac "^round $1 " /var/log/xen/guest-busy.log
+	grep -ac "^round $1 " $console
 }
 
 more_rounds() {
@@ -20,8 +21,8 @@ more_rounds() {
 # Both workers go on from here, and no sum was wrong.
 works() {
 	zero=$(rounds 0) one=$(rounds 1)
-	until_so 240 more_rounds && ! grep -a BAD /var/log/xen/guest-busy.log && return
-	tail -n 15 /var/log/xen/guest-busy.log
+	until_so 240 more_rounds && ! grep -a BAD $console && return
+	tail -n 15 $console
 	return 1
 }
 
@@ -37,8 +38,9 @@ checkpointed() {
 	quiet xl save -c busy $state && lists busy && works
 }
 
+# xenconsoled has opened its log while it had another name.
 moved() {
-	local id
+	local id console=/var/log/xen/guest-busy--incoming.log
 	id=$(xl domid busy)
 	patience=1200 quiet xl migrate -s '' busy 'xl migrate-receive' &&
 		[[ $(xl domid busy) -gt $id ]] && works

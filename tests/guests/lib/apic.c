@@ -83,6 +83,15 @@ void apic_init_cpu(void)
 	this_cpu()->apic_id = apic_read(APIC_ID) >> (is_x2() ? 0 : 24);
 }
 
+bool has_pc_chips(void)
+{
+	/* its version; a PVH DomU has nothing there, nor any of the others */
+	if (ioapic_read(1) != ~0u)
+		return true;
+	check_skip("no I/O APIC, 8259s and 8254");
+	return false;
+}
+
 u32 ioapic_read(u32 index)
 {
 	mmio_write32(IOAPIC_PAGE, index);

@@ -82,6 +82,8 @@ void apic_ipi_shorthand(u32 icr);
  */
 bool apic_bit(u32 offset, u32 vector);
 
+/* Whether there are an I/O APIC, 8259s and an 8254; if not, the test is skipped. */
+bool has_pc_chips(void);
 u32 ioapic_read(u32 index);
 void ioapic_write(u32 index, u32 value);
 void ioapic_route(u32 pin, u32 apic_id, u32 low);
