@@ -11,7 +11,7 @@ starts() {
 }
 
 rounds() {
-	grep -ac "^round $1 " $console
+	grep -ac "^round $1 " "$console"
 }
 
 more_rounds() {
@@ -21,8 +21,8 @@ more_rounds() {
 # Both workers go on from here, and no sum was wrong.
 works() {
 	zero=$(rounds 0) one=$(rounds 1)
-	until_so 240 more_rounds && ! grep -a BAD $console && return
-	tail -n 15 $console
+	until_so 240 more_rounds && ! grep -a BAD "$console" && return
+	tail -n 15 "$console"
 	return 1
 }
 
