@@ -333,24 +333,43 @@ static void fill_argument(unsigned char *to, const struct call *what)
 	}
 }
 
+#define MSR_EFER 0xc0000080u
+#define EFER_LME 0x100ull
+#define EFER_LMA 0x400ull
+#define CR4_PAE 0x20ull
+
 /*
  * What kills the emulated PC itself: QEMU's TCG spins on guests with PAE's three levels of tables,
+ * leaves the host without CR0 at the exit of a guest that has EFER.LME without paging and CR4.PAE,
  * and crashes where a breakpoint register is hit in a code segment with a base. So none of that
  * here; on a machine of one's own it may be let through.
  */
 static void spare_sregs(struct kvm_sregs *sregs)
 {
-	if (!(sregs->efer & 0x400))
-		sregs->cr4 &= ~0x20ull;
+	if (!(sregs->efer & EFER_LMA))
+		sregs->cr4 &= ~CR4_PAE;
+	if (!(sregs->cr4 & CR4_PAE))
+		sregs->efer &= ~EFER_LME;
 }
 
-static void spare_emulator(unsigned char *argument, unsigned long cmd)
+static void spare_msrs(struct kvm_msrs *msrs, size_t bytes)
+{
+	size_t most = (bytes - sizeof(*msrs)) / sizeof(msrs->entries[0]);
+
+	for (size_t i = 0; i < msrs->nmsrs && i < most; i++)
+		if (msrs->entries[i].index == MSR_EFER)
+			msrs->entries[i].data &= ~EFER_LME;
+}
+
+static void spare_emulator(unsigned char *argument, size_t bytes, unsigned long cmd)
 {
 	struct kvm_debugregs *debugregs = (void *)argument;
 	struct kvm_guest_debug *debug = (void *)argument;
 
 	if (cmd == KVM_SET_SREGS || cmd == KVM_SET_SREGS2)
 		spare_sregs((void *)argument);
+	if (cmd == KVM_SET_MSRS)
+		spare_msrs((void *)argument, bytes);
 	if (cmd == KVM_SET_DEBUGREGS)
 		debugregs->dr7 &= ~0xffull;
 	if (cmd == KVM_SET_GUEST_DEBUG)
@@ -359,8 +378,8 @@ static void spare_emulator(unsigned char *argument, unsigned long cmd)
 
 static int needs_sparing(unsigned long cmd)
 {
-	return cmd == KVM_SET_SREGS || cmd == KVM_SET_SREGS2 || cmd == KVM_SET_DEBUGREGS ||
-	       cmd == KVM_SET_GUEST_DEBUG;
+	return cmd == KVM_SET_SREGS || cmd == KVM_SET_SREGS2 || cmd == KVM_SET_MSRS ||
+	       cmd == KVM_SET_DEBUGREGS || cmd == KVM_SET_GUEST_DEBUG;
 }
 
 /* From a copy that the other thread does not know. */
@@ -369,7 +388,7 @@ static void spared_call(int fd, unsigned long cmd, const unsigned char *argument
 	unsigned char copy[1024] __attribute__((aligned(16)));
 
 	memcpy(copy, argument, sizeof(copy));
-	spare_emulator(copy, cmd);
+	spare_emulator(copy, sizeof(copy), cmd);
 	call(fd, cmd, (unsigned long)copy);
 }
 
