@@ -51,9 +51,8 @@ LONG_TESTS := $(addprefix tests/system/,bv-boot bv-data bv-debian bv-devices bv-
 	bv-life bv-login bv-many bv-others data demo fuzz-ioctl guests host life linux-login \
 	memory other-guests state xen-console xen-dom0 xen-domu xen-guests xen-iommu xen-libvirt \
 	xen-life xen-save xen-shares xen-tools)
-# On VT-x, which Bochs emulates, and that takes long: make test-vtx. (vtx-quick is to go to the
-# short ones once it has been seen to pass often.)
-VTX_TESTS := $(addprefix tests/system/,vtx-quick vtx-guests vtx-linux)
+# On VT-x, which Bochs emulates, and that takes some minutes: make test-vtx. (vtx-quick is short.)
+VTX_TESTS := $(addprefix tests/system/,vtx-guests vtx-linux)
 SHORT_TESTS := $(filter-out $(LONG_TESTS) $(VTX_TESTS),$(SYSTEM_TESTS))
 
 # The newest Debian headers of each kernel line that we build for, whatever kernel runs here.
