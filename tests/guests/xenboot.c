@@ -187,22 +187,9 @@ static u32 ends_begin(void)
 		u32 virq, vcpu, port;
 	} bind = { VIRQ_DOM_EXC, 0, 0 };
 
-	xen_map((void *)&shared, XEN_SHARED_INFO);
-	shared.mask[0] = ~0ull;
+	xen_events_begin(&shared);
 	xen_must("bind_virq", hypercall(HC_EVENT, 1, (u64)&bind, 0));
 	return bind.port;
-}
-
-static void end_await(u32 port)
-{
-	struct {
-		u64 ports;
-		u32 count;
-		u64 timeout;
-	} poll = { (u64)&port, 1, 0 };
-
-	while (!(shared.pending[0] >> port & 1))
-		xen_must("poll", hypercall(HC_SCHED, 3, (u64)&poll, 0));
 }
 
 static void xenboot(void)
@@ -219,7 +206,7 @@ static void xenboot(void)
 	domain_cpu(domid, &cpu);
 	if (!guest_option("dry", 0)) {
 		domain_run(domid);
-		end_await(port);
+		xen_event_wait(&shared, port);
 	}
 	domain_destroy(domid);
 	CHECK(true);

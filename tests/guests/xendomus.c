@@ -23,18 +23,9 @@ static void event_send(u32 port)
 	xen_must("evtchn_send", hypercall(HC_EVENT, 4, (u64)&port, 0));
 }
 
-/* Sleeps until the port is pending, and takes it. */
 static void event_wait(u32 port)
 {
-	struct {
-		u64 ports;
-		u32 count;
-		u64 timeout;
-	} poll = { (u64)&port, 1, 0 };
-
-	while (!(__atomic_load_n(&shared.pending[0], __ATOMIC_SEQ_CST) >> port & 1))
-		xen_must("poll", hypercall(HC_SCHED, 3, (u64)&poll, 0));
-	__atomic_fetch_and(&shared.pending[0], ~(1ull << port), __ATOMIC_SEQ_CST);
+	xen_event_wait(&shared, port);
 }
 
 /* A port that the peer may bind. */
@@ -62,12 +53,6 @@ static u32 event_bind(u16 peer, u32 port)
 	return bind.own;
 }
 
-static void events_begin(void)
-{
-	xen_map((void *)&shared, XEN_SHARED_INFO);
-	shared.mask[0] = ~0ull;
-}
-
 /* ---- a DomU ---- */
 
 /* What a DomU is for; set in Dom0's memory before that is copied. */
@@ -86,7 +71,7 @@ static void domu_main(void)
 	u32 port = job.own_port, done;
 	u64 i;
 
-	events_begin();
+	xen_events_begin(&shared);
 	if (job.peer_port)
 		port = event_bind(job.peer, job.peer_port);
 	if (job.peer_port && !job.rounds)
@@ -107,7 +92,7 @@ static void domu_main(void)
 
 /* ---- Dom0 ---- */
 
-/* All of the image but the page that belongs to the hypervisor, and those that are holes. */
+/* All of the image but the page that belongs to the hypervisor. */
 static void domain_copy_image(u16 domid)
 {
 	u64 hole = (u64)&shared;
@@ -224,7 +209,7 @@ static void lives(const char *name, u32 others)
 
 static void xendomus(void)
 {
-	events_begin();
+	xen_events_begin(&shared);
 	event_domu();
 	switch_domus();
 	lives("life-beside-1", 1);

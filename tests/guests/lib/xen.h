@@ -50,6 +50,14 @@ struct xen_shared_info {
 	u64 mask[64];
 };
 
+/*
+ * For guests without upcalls: all ports of the first word are masked, and awaited by polling. The
+ * page is one of the guest's, for the hypervisor's.
+ */
+void xen_events_begin(volatile struct xen_shared_info *shared);
+/* Sleeps until the port is pending, and takes it. */
+void xen_event_wait(volatile struct xen_shared_info *shared, u32 port);
+
 /* memory_op's numbers of what can be mapped */
 #define XEN_SHARED_INFO 0
 #define XEN_GRANT_TABLE 1
