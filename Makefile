@@ -46,11 +46,11 @@ VMM_TESTS := $(VMM_UNIT_TESTS) $(VMM_PLAIN_TESTS)
 VMM_FUZZERS := $(VMM_FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/vmm-fuzz/%)
 ALL_FUZZERS := $(FUZZERS) $(VMM_FUZZERS)
 SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable))
-# Those that take many minutes each, or not yet passed as a whole: make test-long, or one by one.
-LONG_TESTS := $(addprefix tests/system/,bv-boot bv-data bv-debian bv-devices bv-gdb \
-	bv-life bv-login bv-many bv-others data demo fuzz-ioctl guests host life linux-login \
-	memory other-guests state xen-console xen-dom0 xen-domu xen-guests xen-iommu xen-libvirt \
-	xen-life xen-save xen-shares xen-tools)
+# Those that take many minutes each: make test-long, or one by one.
+LONG_TESTS := $(addprefix tests/system/,bv-data bv-debian bv-devices bv-faults bv-gdb \
+	bv-login bv-many bv-others data demo fuzz-ioctl guests host life linux-login memory \
+	other-guests state xen-console xen-dom0 xen-domu xen-guests xen-iommu xen-libvirt xen-life \
+	xen-save xen-shares xen-tools)
 # On VT-x, which Bochs emulates, and that takes some minutes: make test-vtx. (vtx-quick is short.)
 VTX_TESTS := $(addprefix tests/system/,vtx-guests vtx-linux)
 SHORT_TESTS := $(filter-out $(LONG_TESTS) $(VTX_TESTS),$(SYSTEM_TESTS))
@@ -366,8 +366,8 @@ test-vtx: module guests ## the tests on VT-x, under Bochs
 	@tests/run $(VTX_TESTS)
 
 .PHONY: bench
-bench: all hypervisor ## instructions per operation, beside stock KVM's and stock Xen's
-	@bench/run; kvm=$$?; bench/xen && exit $$kvm
+bench: all hypervisor ## instructions per operation, beside stock KVM's, QEMU's and stock Xen's
+	@bench/run; kvm=$$?; bench/vmm; vmm=$$?; bench/xen && exit $$((kvm | vmm))
 
 .PHONY: lint
 lint: packages ## layout, scripts, licence lines, include rules

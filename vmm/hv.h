@@ -120,7 +120,11 @@ int hv_vcpu_start(struct hv_vcpu *vcpu, const struct hv_start *start);
 
 /* ---- state: while no vCPU runs ------------------------------------------------------------- */
 
-/* Both ways, as the stream says: see snap.h. */
+/*
+ * Both ways, as the stream says: see snap.h. What CPUID shows is loaded before the rest, and before
+ * the vCPU has run; a guest that was shown more than there is here spoils the stream.
+ */
+void hv_vcpu_cpuid_state(struct hv_vcpu *vcpu, struct snap *snap);
 void hv_vcpu_state(struct hv_vcpu *vcpu, struct snap *snap);
 void hv_chips_state(struct hv *hv, struct snap *snap);
 

@@ -11,7 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CPUID_ENTRIES 256
 #define MSRS_MAX 512
 
 static const struct {

@@ -8,6 +8,8 @@
 #include <linux/kvm.h>
 #include <pthread.h>
 
+#define CPUID_ENTRIES 256
+
 struct hv_route {
 	bool used;
 	uint64_t address;
@@ -31,6 +33,8 @@ struct hv_vcpu {
 	int fd;
 	unsigned int id;
 	struct kvm_run *run;
+	struct kvm_cpuid2 *cpuid; /* what it shows */
+	struct kvm_msr_entry *first_msrs; /* before the guest ran, in hv_vcpu_state()'s order */
 	uint64_t io; /* an access of at most 8 bytes, for MMIO */
 };
 

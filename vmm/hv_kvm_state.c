@@ -17,6 +17,8 @@
 #define STATE_MSRS 512
 #define MSR_TSC 0x10u
 #define MSR_TSC_DEADLINE 0x6e0u
+#define MSR_HYPERV_FIRST 0x40000000u
+#define MSR_HYPERV_LAST 0x400001ffu
 #define MSR_KVM_POLL 0x4b564d05u
 
 struct vcpu_state {
@@ -46,12 +48,39 @@ static bool msr_call(struct hv_vcpu *vcpu, unsigned long request, struct kvm_msr
 	struct {
 		struct kvm_msrs head;
 		struct kvm_msr_entry entry;
-	} call = { .head.nmsrs = 1, .entry = *entry };
+	} call = {
+		.head.nmsrs = 1,
+		.entry = { .index = entry->index, .data = entry->data },
+	};
 
 	if (ioctl(vcpu->fd, request, &call) != 1)
 		return false;
 	*entry = call.entry;
 	return true;
+}
+
+/* Hyper-V's count by themselves, and no guest is shown them. */
+static bool is_hidden(uint32_t msr)
+{
+	return msr == MSR_KVM_POLL || (msr >= MSR_HYPERV_FIRST && msr <= MSR_HYPERV_LAST);
+}
+
+/*
+ * The first time is before the guest has run. Later what is as it was then is marked: it matters
+ * only to a hypervisor that has it, too.
+ */
+static void mark_untouched(struct hv_vcpu *vcpu, struct vcpu_state *state)
+{
+	size_t size = state->msrs_count * sizeof(state->msrs[0]);
+	uint32_t i;
+
+	if (!vcpu->first_msrs) {
+		vcpu->first_msrs = malloc(size);
+		if (vcpu->first_msrs)
+			memcpy(vcpu->first_msrs, state->msrs, size);
+	}
+	for (i = 0; i < state->msrs_count && vcpu->first_msrs; i++)
+		state->msrs[i].reserved = state->msrs[i].data == vcpu->first_msrs[i].data;
 }
 
 static void msrs_get(struct hv_vcpu *vcpu, struct vcpu_state *state)
@@ -63,21 +92,22 @@ static void msrs_get(struct hv_vcpu *vcpu, struct vcpu_state *state)
 		struct kvm_msr_entry *entry = &state->msrs[state->msrs_count];
 
 		entry->index = list->indices[i];
-		if (entry->index != MSR_KVM_POLL && msr_call(vcpu, KVM_GET_MSRS, entry))
+		if (!is_hidden(entry->index) && msr_call(vcpu, KVM_GET_MSRS, entry))
 			state->msrs_count++;
 	}
+	mark_untouched(vcpu, state);
 }
 
-/* One that this hypervisor has not matters only if the guest had set it. */
 static void msrs_set(struct hv_vcpu *vcpu, struct vcpu_state *state, struct snap *snap)
 {
 	uint32_t i;
 
 	for (i = 0; i < state->msrs_count; i++) {
 		struct kvm_msr_entry *entry = &state->msrs[i];
+		bool untouched = entry->reserved || !entry->data;
 
 		if (entry->index != MSR_TSC_DEADLINE && !msr_call(vcpu, KVM_SET_MSRS, entry) &&
-		    entry->data)
+		    !untouched)
 			snap_spoil(snap, "vCPU %u: MSR 0x%x cannot be set to 0x%llx here", vcpu->id,
 				   entry->index, (unsigned long long)entry->data);
 	}

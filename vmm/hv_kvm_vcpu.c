@@ -45,6 +45,8 @@ void hv_vcpu_close(struct hv_vcpu *vcpu)
 		munmap(vcpu->run, (size_t)vcpu->hv->run_size);
 	if (vcpu->fd >= 0)
 		close(vcpu->fd);
+	free(vcpu->cpuid);
+	free(vcpu->first_msrs);
 	free(vcpu);
 }
 

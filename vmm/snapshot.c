@@ -57,11 +57,24 @@ static void machine_state(struct vm *vm, struct snap *snap, bool *run)
 	snap_end(snap);
 }
 
+/* Older snapshots have none. */
+static void cpuid_state(struct vm *vm, struct snap *snap)
+{
+	char next[32];
+
+	if (snap->bad || (snap->load && !(snap_peek(snap, next) && strcmp(next, "cpuid") == 0)))
+		return;
+	snap_begin(snap, "cpuid", 1);
+	vm_cpuid_state(vm, snap);
+	snap_end(snap);
+}
+
 static void whole_state(struct vm *vm, struct snap *snap, bool *run)
 {
 	struct vm_device *device;
 
 	machine_state(vm, snap, run);
+	cpuid_state(vm, snap);
 	if (!snap->bad) {
 		snap_begin(snap, "cpus", 1);
 		vm_cpus_state(vm, snap);

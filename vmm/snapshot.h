@@ -25,6 +25,7 @@ int snapshot_load_stream(struct vm *vm, const void *state, size_t size, bool *ru
 void snapshot_save_stream(struct vm *vm, struct snap *snap, bool run);
 
 /* vCPUs and the hypervisor's chips: vm.c. */
+void vm_cpuid_state(struct vm *vm, struct snap *snap);
 void vm_cpus_state(struct vm *vm, struct snap *snap);
 
 #endif

@@ -134,6 +134,14 @@ struct machine {
 	struct snap fresh; /* vCPUs and chips as they were made */
 };
 
+void vm_cpuid_state(struct vm *vm, struct snap *snap)
+{
+	unsigned int i;
+
+	for (i = 0; i < vm->cpus.count && !snap->bad; i++)
+		hv_vcpu_cpuid_state(vm->cpus.all[i].hv, snap);
+}
+
 void vm_cpus_state(struct vm *vm, struct snap *snap)
 {
 	unsigned int i;

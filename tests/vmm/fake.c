@@ -165,6 +165,12 @@ int hv_vcpu_start(struct hv_vcpu *vcpu, const struct hv_start *start)
 	return 0;
 }
 
+void hv_vcpu_cpuid_state(struct hv_vcpu *vcpu, struct snap *snap)
+{
+	(void)vcpu;
+	(void)snap;
+}
+
 void hv_vcpu_state(struct hv_vcpu *vcpu, struct snap *snap)
 {
 	(void)vcpu;
