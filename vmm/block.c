@@ -51,11 +51,13 @@ static void fill_config(struct block *block, unsigned int queues)
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
+/* Without an error number less than all was moved, and then nothing. */
 static void note_error(struct block *block, const char *what, int error)
 {
 	char text[160];
 
-	snprintf(text, sizeof(text), "%s of %s failed: %s", what, block->path, strerror(error));
+	snprintf(text, sizeof(text), "%s of %s failed: %s", what, block->path,
+		 error ? strerror(error) : "the file has become shorter");
 	block->stats.errors++;
 	if (strcmp(text, block->error) == 0)
 		return;
@@ -162,7 +164,7 @@ static void finished(struct block_request *request, int result)
 	} else if (result == -EOPNOTSUPP && !moves) {
 		complete(request, VIRTIO_BLK_S_UNSUPP);
 	} else {
-		note_error(request->block, word_of(request->type), result ? -result : EIO);
+		note_error(request->block, word_of(request->type), -result);
 		complete(request, VIRTIO_BLK_S_IOERR);
 	}
 }

@@ -27,6 +27,12 @@ static void wait_for_room(struct net *net, unsigned int pair, bool wait)
 	loop_change(&net->vm->loop, &net->taps[pair].fd, wait ? 0 : EPOLLIN);
 }
 
+static void tap_is_gone(struct net *net, unsigned int pair, int error)
+{
+	net_error(net, "the tap is gone", error);
+	loop_remove(&net->vm->loop, &net->taps[pair].fd);
+}
+
 static void tap_read(struct net *net, unsigned int pair)
 {
 	static uint8_t frame[NET_FRAME_MAX]; /* the machine's lock guards it */
@@ -41,10 +47,8 @@ static void tap_read(struct net *net, unsigned int pair)
 		virtq_no_kicks(queue);
 		size = read(net->taps[pair].fd.fd, frame, sizeof(frame));
 		if (size < 0) {
-			if (errno != EAGAIN && errno != EINTR) {
-				net_error(net, "the tap is gone", errno);
-				loop_remove(&net->vm->loop, &net->taps[pair].fd);
-			}
+			if (errno != EAGAIN && errno != EINTR)
+				tap_is_gone(net, pair, errno);
 			return;
 		}
 		if (size > NET_HEADER && !net_deliver(net, pair, frame, (size_t)size))
@@ -57,8 +61,10 @@ static void tap_ready(void *owner, uint32_t events)
 	struct tap *tap = owner;
 	unsigned int pair = (unsigned int)(tap - tap->net->taps);
 
-	(void)events;
-	if (virtio_is_ready(&tap->net->dev) && !tap->net->dev.quiet)
+	/* Of this epoll tells whether it was asked or not. */
+	if (events & (EPOLLERR | EPOLLHUP))
+		tap_is_gone(tap->net, pair, ENODEV);
+	else if (virtio_is_ready(&tap->net->dev) && !tap->net->dev.quiet)
 		tap_read(tap->net, pair);
 	else
 		wait_for_room(tap->net, pair, true);
