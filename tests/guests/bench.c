@@ -6,13 +6,14 @@
  *
  * Prints "BENCH row thousandths-of-ticks" lines; bench/rows.list knows the rows. The loop's own
  * cost is taken off. Option set: 1 operations of one CPU, 2 of two CPUs, 3 fresh memory, 4 nothing:
- * the guest halts for ever. With spin=N the Nth row of the set is done over and over, for
- * bench/profile.
+ * the guest halts for ever; 5 a virtio device. With spin=N the Nth row of the set is done over and
+ * over, for bench/profile.
  */
 #include "apic.h"
 #include "cpu.h"
 #include "paging.h"
 #include "rows.h"
+#include "virtio.h"
 
 #define BENCH_VECTOR 0x40
 #define HPET_PAGE 0xfed00000ull
@@ -124,6 +125,13 @@ static void do_hpet_in(void)
 static void do_hpet_out(void)
 {
 	mmio_write32(HPET_PAGE + 0x14, 0); /* the configuration's upper half: reserved */
+}
+
+static void do_virtio(void)
+{
+	static u64 word;
+
+	virtio_ask(&word, sizeof(word));
 }
 
 static void do_eoi(void)
@@ -283,6 +291,11 @@ static const struct row rows_1[] = {
 	{ "page-fault-of-guest", do_page_fault, begin_page_fault, NULL },
 };
 
+static const struct row rows_5[] = {
+	{ "ram", do_ram, NULL, NULL },
+	{ "virtio-request", do_virtio, NULL, NULL },
+};
+
 /* The other CPU of a pair: answers each interrupt by one, halted in between. */
 static volatile u32 ping, pong, pair_stop;
 
@@ -390,6 +403,10 @@ static void bench(void)
 		break;
 	case 3:
 		fresh_memory();
+		break;
+	case 5:
+		virtio_start(VIRTIO_RNG, BENCH_VECTOR);
+		run(rows_5, ARRAY_SIZE(rows_5));
 		break;
 	default:
 		halt_for_ever();
