@@ -18,6 +18,7 @@ struct bv_linux_vm {
 
 struct bv_linux_vcpu {
 	struct bv_vcpu *vcpu; /* constant after the first run */
+	struct list_head all; /* in run.c's list, under its lock */
 	struct fpu_guest fpu;
 	struct wait_queue_head queue;
 	struct preempt_notifier notifier;

@@ -8,6 +8,12 @@ int bv_linux_dev_init(void);
 /* No file is open any more: the module's reference count saw to it. sleep. */
 void bv_linux_dev_fini(void);
 
+/*
+ * run.c: from now on no vCPU runs; a thread that wants one to waits for a signal. False if some did
+ * not come out in time: they wait for the guest's memory, perhaps. sleep.
+ */
+bool bv_linux_run_stop(void);
+
 /* eventfd.c. -ENOMEM. sleep. */
 int bv_linux_eventfd_init(void);
 void bv_linux_eventfd_fini(void);

@@ -66,7 +66,10 @@ BV_COMPAT_SYSCORE(engine_syscore, engine_suspend, engine_resume);
 /* A firmware or kernel that starts next must find the CPUs as it expects them. */
 static int engine_reboot(struct notifier_block *block, unsigned long what, void *unused)
 {
-	on_each_cpu(cpu_off_now, NULL, 1);
+	if (bv_linux_run_stop())
+		on_each_cpu(cpu_off_now, NULL, 1);
+	else
+		pr_err("bivisor: a guest does not stop; the CPUs are left as they are\n");
 	return NOTIFY_OK;
 }
 

@@ -26,6 +26,16 @@
 #include "hosts/linux/compat/compat.h"
 #include "hosts/linux/host.h"
 #include "hosts/linux/host_work.h"
+#include "hosts/linux/linux.h"
+
+#define STOP_WAIT (30 * HZ) /* for a thread that reads the guest's memory from a slow disk */
+
+static LIST_HEAD(all_vcpus);
+static DEFINE_SPINLOCK(all_vcpus_lock);
+
+/* Set once, when the machine goes down; run_begin and run_end look with preemption off. */
+static bool stopped;
+static DECLARE_WAIT_QUEUE_HEAD(stop_queue);
 
 /* ---- onto a CPU and off it ---- */
 
@@ -63,6 +73,9 @@ void *bvk_host_vcpu_new(void *host_vm)
 	init_waitqueue_head(&own->queue);
 	preempt_notifier_init(&own->notifier, &notifier_ops);
 	own->cpu = -1;
+	spin_lock(&all_vcpus_lock);
+	list_add(&own->all, &all_vcpus);
+	spin_unlock(&all_vcpus_lock);
 	return own;
 }
 
@@ -70,6 +83,9 @@ void bvk_host_vcpu_free(void *host_vcpu)
 {
 	struct bv_linux_vcpu *own = host_vcpu;
 
+	spin_lock(&all_vcpus_lock);
+	list_del(&own->all);
+	spin_unlock(&all_vcpus_lock);
 	bv_linux_fpu_free(own);
 	kfree(own);
 }
@@ -80,6 +96,11 @@ int bv_host_run_begin(struct bv_vcpu *vcpu)
 
 	own->vcpu = vcpu;
 	preempt_disable();
+	if (unlikely(READ_ONCE(stopped))) {
+		preempt_enable();
+		wait_event_interruptible(stop_queue, false);
+		return -BV_EINTR;
+	}
 	WRITE_ONCE(own->task, current);
 	WRITE_ONCE(own->cpu, smp_processor_id());
 	preempt_notifier_register(&own->notifier);
@@ -99,7 +120,35 @@ void bv_host_run_end(struct bv_vcpu *vcpu)
 	preempt_notifier_unregister(&own->notifier);
 	WRITE_ONCE(own->cpu, -1);
 	WRITE_ONCE(own->task, NULL);
+	if (unlikely(READ_ONCE(stopped)))
+		wake_up(&stop_queue);
 	preempt_enable();
+}
+
+/* Those that have not come out are told to. */
+static bool all_came_out(void)
+{
+	struct bv_linux_vcpu *own;
+	bool all = true;
+
+	spin_lock(&all_vcpus_lock);
+	list_for_each_entry(own, &all_vcpus, all)
+	{
+		if (!READ_ONCE(own->task))
+			continue;
+		all = false;
+		wake_up(&own->queue);
+		bv_host_vcpu_interrupt(own->vcpu);
+	}
+	spin_unlock(&all_vcpus_lock);
+	return all;
+}
+
+bool bv_linux_run_stop(void)
+{
+	WRITE_ONCE(stopped, true);
+	synchronize_rcu(); /* whoever has not seen it is in the list by now, with its task */
+	return wait_event_timeout(stop_queue, all_came_out(), STOP_WAIT);
 }
 
 /* ---- into the guest and out of it ---- */
@@ -110,6 +159,8 @@ int bv_host_guest_enter(struct bv_vcpu *vcpu)
 
 	for (;;) {
 		if (unlikely(__xfer_to_guest_mode_work_pending()) && bv_linux_work())
+			return -BV_EINTR;
+		if (unlikely(READ_ONCE(stopped)))
 			return -BV_EINTR;
 		preempt_disable();
 		local_irq_disable();
@@ -149,7 +200,10 @@ void bv_host_guest_leave(struct bv_vcpu *vcpu)
 
 int bv_host_vcpu_wait(struct bv_vcpu *vcpu, bool (*ready)(struct bv_vcpu *vcpu))
 {
-	return wait_event_interruptible(bv_linux_vcpu_of(vcpu)->queue, ready(vcpu)) ? -BV_EINTR : 0;
+	struct bv_linux_vcpu *own = bv_linux_vcpu_of(vcpu);
+	int error = wait_event_interruptible(own->queue, ready(vcpu) || READ_ONCE(stopped));
+
+	return error || READ_ONCE(stopped) ? -BV_EINTR : 0;
 }
 
 void bv_host_vcpu_wake(struct bv_vcpu *vcpu)
