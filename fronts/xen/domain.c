@@ -72,7 +72,7 @@ struct bvx_domain *bvx_domain_named(struct bvx_vcpu *caller, u32 id, int *error)
 	}
 	domain = bvx_domain_get(id);
 	if (!domain)
-		*error = -XEN_ESRCH;
+		*error = bvx_refuse(caller->domain, XEN_ESRCH, "there is no domain %u", id);
 	return domain;
 }
 
@@ -470,18 +470,23 @@ u32 bvx_domain_id(const struct bvx_domain *domain)
 	return domain->id;
 }
 
+/* Where Linux's kernel lies in a guest: whoever looks into the machine finds the guest by it. */
+#define KERNEL_GFN 0x1000u
+
 void bvx_dump(void (*line)(const char *text))
 {
 	struct bvx_domain *domain;
 
 	for (u32 id = 0; (domain = bvx_domain_get_from(id)); id++) {
+		struct bvx_entry kernel = bvx_p2m_look(&domain->p2m, KERNEL_GFN);
 		char text[BV_WHY_CHARS];
 
 		id = domain->id;
 		bv_format(text, sizeof(text),
-			  "d%u: %llu pages of %llu, stops %u, dying %u, refs %u", id,
-			  bvx_pages_of(domain), domain->max_pages, domain->stops, domain->dying,
-			  domain->refs);
+			  "d%u: %llu pages of %llu, gfn %#x at mfn %#llx, stops %u, dying %u, "
+			  "refs %u",
+			  id, bvx_pages_of(domain), domain->max_pages, KERNEL_GFN,
+			  (u64)kernel.mfn.n, domain->stops, domain->dying, domain->refs);
 		line(text);
 		for (u32 i = 0; i < domain->max_vcpus; i++) {
 			struct bvx_vcpu *vcpu = domain->vcpu[i];

@@ -109,10 +109,10 @@ says() {
 	return 1
 }
 
-# Within 1 MiB: the counts of who holds frames stay where Dom0 has once mapped a guest's frames, a
-# page for 2 MiB (fronts/xen/frames.c).
+# Within 1 MiB, or $slack: the counts of who holds frames stay where Dom0 has once mapped a guest's
+# frames, a page for 2 MiB (fronts/xen/frames.c).
 memory_is_back() {
-	[[ $(field free_memory) -ge $((free - 1)) && $(field free_memory) -le $free ]]
+	[[ $(field free_memory) -ge $((free - ${slack:-1})) && $(field free_memory) -le $free ]]
 }
 
 all_memory_is_back() {

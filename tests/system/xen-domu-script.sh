@@ -110,7 +110,12 @@ debian() {
 	check "all memory is back" all_memory_is_back
 }
 
+# The first guest that has used all of its memory for disks and net leaves counts of its frames, and
+# tables for where Dom0 had them; those after it leave nothing.
 check "data and who serves it" serve
+slack=3
 for count in $vcpus; do
 	debian "$count"
+	# shellcheck disable=SC2034 # all_memory_is_back reads it
+	free=$(field free_memory) slack=0
 done

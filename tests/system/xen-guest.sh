@@ -32,6 +32,20 @@ disk() {
 	tell
 }
 
+# Everything by devices of the machine: a disk that is a whole one, a net that is bridged to a card.
+# What serves there, and takes, is QEMU's.
+devices() {
+	ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0
+	echo "SUM read: $(md5sum </dev/xvda)"
+	dd if=/dev/xvda of=/dev/xvdb bs=1M conv=fsync 2>/dev/null
+	echo 3 >/proc/sys/vm/drop_caches
+	echo "SUM read back: $(md5sum </dev/xvdb)"
+	until ping -c 1 -W 2 10.0.2.2 >/dev/null; do :; done
+	echo "SUM fetched: $(nc 10.0.2.100 9000 </dev/null | md5sum)"
+	nc 10.0.2.101 9000 </dev/xvda && echo "SENT"
+	sleep 100000
+}
+
 # All CPUs have something to do, for ever.
 spin() {
 	cpu=$(grep -c ^processor /proc/cpuinfo)
@@ -46,6 +60,7 @@ spin() {
 case $(sed -n 's/.*job=\([a-z]*\).*/\1/p' /proc/cmdline) in
 tell) tell ;;
 disk) disk ;;
+devices) devices ;;
 spin) spin ;;
 idle)
 	echo "IDLES"

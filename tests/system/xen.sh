@@ -13,10 +13,10 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$top/build/log"
 
-# The first CPU runs no guests: tests/pc/pc says why.
 xen_memory=3072 xen_cpus=${XEN_CPUS:-2} xen_options=dom0_mem=1G
 xen_seconds=900
 xen_disks=() # files: Dom0's /dev/vdb, /dev/vdc...; nothing that is written to them is kept
+xen_devices=() # QEMU's options for others
 
 # What Dom0 has to have from its start on, and what the back ends for disks and nets are made of.
 xen_modules=(virtio_pci virtio_blk ext4 xen-privcmd xen-evtchn xen-gntdev xen-gntalloc xenfs
@@ -69,19 +69,27 @@ xen_small() {
 	xen_dom0 "$@" "$("$pc/kernel" cloud)" vmlinuz "$initrd" initrd
 }
 
-xen_machine() {
-	local disk i=0 drives=()
-	for disk in "$("$pc/root-dom0")" "${xen_disks[@]}"; do
-		drives+=(-drive "if=none,id=disk$i,file=$disk,format=raw,snapshot=on")
-		drives+=(-device "virtio-blk-pci,drive=disk$i")
-		i=$((i + 1))
-	done
-	timeout "$xen_seconds" qemu-system-x86_64 -machine q35 -cpu EPYC -m "$xen_memory" \
+# xen_qemu LOG SECONDS MIB OPTIONS MODULES [QEMU OPTION...]: the hypervisor on the emulated machine,
+# to its end. The first CPU runs no guests: tests/pc/pc says why.
+xen_qemu() {
+	local log=$1 seconds=$2 mib=$3 options=$4 modules=$5
+	shift 5
+	timeout "$seconds" qemu-system-x86_64 -machine q35 -cpu EPYC -m "$mib" \
 		-smp $((xen_cpus + 1)) -nodefaults -display none -no-reboot -serial "file:$log" \
 		-kernel "$top/build/hypervisor/bivisor" \
-		-append "console=com1 noreboot isolcpus=0 $xen_options" \
-		-initrd "$("$pc/kernel" -x generic) console=hvc0 quiet panic=1,$work/initrd" \
-		"${drives[@]}" 2>"$log.qemu"
+		-append "console=com1 noreboot isolcpus=0 $options" -initrd "$modules" "$@" \
+		2>"$log.qemu"
+}
+
+xen_machine() {
+	local disk i=0 devices=("${xen_devices[@]}")
+	for disk in "$("$pc/root-dom0")" "${xen_disks[@]}"; do
+		devices+=(-drive "if=none,id=disk$i,file=$disk,format=raw,snapshot=on")
+		devices+=(-device "virtio-blk-pci,drive=disk$i")
+		i=$((i + 1))
+	done
+	xen_qemu "$log" "$xen_seconds" "$xen_memory" "$xen_options" \
+		"$("$pc/kernel" -x generic) console=hvc0 quiet panic=1,$work/initrd" "${devices[@]}"
 }
 
 # Debian's tools of 4.17 talk only to a hypervisor that was built with the headers of 4.17.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Run in Dom0 by xen-iommu and xen-dom0: has QEMU's edu device (docs/specs/edu of QEMU) copy memory
- * by DMA, and says what it reaches: pages of this process, and the hypervisor's image, which is
- * known by its Multiboot header.
+ * Run in Dom0 by xen-iommu, xen-dom0 and xen-dma: has QEMU's edu device (docs/specs/edu of QEMU)
+ * copy memory by DMA, and says what it reaches: pages of this process, the hypervisor's image,
+ * which is known by its Multiboot header, and a page at the address in the first argument, in which
+ * there is something.
  */
 #include <fcntl.h>
 #include <glob.h>
@@ -119,7 +120,17 @@ static int has_magic(const uint8_t *page)
 	return 0;
 }
 
-int main(void)
+/* Neither what a page without anything has, nor what reads as nothing. */
+static int has_content(const uint8_t *page)
+{
+	size_t bytes = 0;
+
+	for (size_t i = 0; i < LENGTH; i++)
+		bytes += page[i] && page[i] != 0xff;
+	return bytes > LENGTH / 8;
+}
+
+int main(int count, char **words)
 {
 	uint8_t *memory = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -139,5 +150,12 @@ int main(void)
 	copy(IMAGE, BUFFER, 0);
 	copy(BUFFER, there, TO_MEMORY);
 	printf("hypervisor: %sreached\n", has_magic(memory + at * PAGE) ? "" : "not ");
+	if (count < 2)
+		return 0;
+	memset(memory + first * PAGE, 0, LENGTH);
+	copy(here, BUFFER, 0);
+	copy(strtoull(words[1], NULL, 0), BUFFER, 0);
+	copy(BUFFER, there, TO_MEMORY);
+	printf("that page: %sreached\n", has_content(memory + at * PAGE) ? "" : "not ");
 	return 0;
 }
