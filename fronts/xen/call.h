@@ -113,4 +113,7 @@ long bvx_platform_op(struct bvx_call *call);
 long bvx_sysctl(struct bvx_call *call);
 long bvx_domctl(struct bvx_call *call);
 
+/* bringup.c: VCPUOP_initialise of a vCPU of the caller's domain */
+long bvx_vcpu_initialise(struct bvx_call *call, struct bvx_vcpu *vcpu);
+
 #endif

@@ -14,34 +14,67 @@
  */
 #include "event.h"
 
-#define WORD_BITS 64
+#define VCPU_INFOS (XEN_LEGACY_MAX_VCPUS * (u32)sizeof(struct vcpu_info))
+#define NARROW_BITS 32u /* of a long of 32-bit code, of which there are as many in an array */
+#define NARROW_BYTES (NARROW_BITS * 4)
+#define NARROW_WALL (VCPU_INFOS + 2 * NARROW_BYTES)
 
-static struct shared_info *shared(struct bvx_domain *domain)
+const struct bvx_layout bvx_layouts[2] = {
+	{
+		.ports = 4096,
+		.word_bits = 64,
+		.selector = offsetof(struct vcpu_info, evtchn_pending_sel),
+		.pending = offsetof(struct shared_info, evtchn_pending),
+		.mask = offsetof(struct shared_info, evtchn_mask),
+		.wall = offsetof(struct shared_info, wc_version),
+		.wall_high = offsetof(struct shared_info, wc_sec_hi),
+	},
+	{
+		.ports = NARROW_BITS * NARROW_BITS,
+		.word_bits = NARROW_BITS,
+		.selector = 4,
+		.pending = VCPU_INFOS,
+		.mask = VCPU_INFOS + NARROW_BYTES,
+		.wall = NARROW_WALL,
+		/* behind the wall clock's three words six longs of the architecture's */
+		.wall_high = NARROW_WALL + 3 * 4 + 6 * 4,
+	},
+};
+/* The rest of a vCPU's info lies alike in both. */
+BV_STATIC_ASSERT(sizeof(struct vcpu_info) == 64 && offsetof(struct vcpu_info, time) == 32);
+
+static u32 *pending(struct bvx_domain *domain)
 {
-	return (struct shared_info *)domain->shared_info.va;
+	return (u32 *)(domain->shared_info.va + bvx_layout(domain)->pending);
 }
 
-static bool bit_set(void *words, u32 bit)
+static u32 *mask(struct bvx_domain *domain)
 {
-	return __atomic_fetch_or((u64 *)words + bit / WORD_BITS, BV_BIT(bit % WORD_BITS),
+	return (u32 *)(domain->shared_info.va + bvx_layout(domain)->mask);
+}
+
+/* Bits of an array in memory that the guest shares: in steps that suit both layouts. */
+#define STEP_BITS 32
+
+static bool bit_set(u32 *words, u32 bit)
+{
+	return __atomic_fetch_or(words + bit / STEP_BITS, 1u << bit % STEP_BITS,
 				 __ATOMIC_SEQ_CST) >>
-		       bit % WORD_BITS &
+		       bit % STEP_BITS &
 	       1;
 }
 
-static bool bit_clear(void *words, u32 bit)
+static bool bit_clear(u32 *words, u32 bit)
 {
-	return __atomic_fetch_and((u64 *)words + bit / WORD_BITS, ~BV_BIT(bit % WORD_BITS),
+	return __atomic_fetch_and(words + bit / STEP_BITS, ~(1u << bit % STEP_BITS),
 				  __ATOMIC_SEQ_CST) >>
-		       bit % WORD_BITS &
+		       bit % STEP_BITS &
 	       1;
 }
 
-static bool bit_test(const void *words, u32 bit)
+static bool bit_test(const u32 *words, u32 bit)
 {
-	return __atomic_load_n((const u64 *)words + bit / WORD_BITS, __ATOMIC_SEQ_CST) >>
-		       bit % WORD_BITS &
-	       1;
+	return __atomic_load_n(words + bit / STEP_BITS, __ATOMIC_SEQ_CST) >> bit % STEP_BITS & 1;
 }
 
 struct bvx_port *bvx_port_at(struct bvx_domain *domain, u32 port)
@@ -126,12 +159,34 @@ static void wake_pollers(struct bvx_domain *domain, u32 port)
 
 /* ---- pending ---- */
 
+/* Selects the port's word for its vCPU; false: it was selected already. */
+static bool select_word(struct bvx_vcpu *vcpu, u32 port)
+{
+	const struct bvx_layout *layout = bvx_layout(vcpu->domain);
+
+	return !bit_set((u32 *)((u8 *)vcpu->info + layout->selector), port / layout->word_bits);
+}
+
+void bvx_selector_fill(struct bvx_vcpu *vcpu)
+{
+	const struct bvx_layout *layout = bvx_layout(vcpu->domain);
+	u32 *selector = (u32 *)((u8 *)vcpu->info + layout->selector);
+
+	for (u32 i = 0; i < layout->word_bits / STEP_BITS; i++)
+		__atomic_store_n(selector + i, ~0u, __ATOMIC_SEQ_CST);
+}
+
+void bvx_layout_set(struct bvx_domain *domain, bool narrow)
+{
+	if (__atomic_exchange_n(&domain->narrow, narrow, __ATOMIC_SEQ_CST) != narrow)
+		bvx_wall_update(domain);
+}
+
 static void two_level_tell(struct bvx_domain *domain, const struct bvx_port *at, u32 port)
 {
 	struct bvx_vcpu *vcpu = domain->vcpu[at->vcpu];
 
-	if (!bit_test(shared(domain)->evtchn_mask, port) &&
-	    !bit_set(&vcpu->info->evtchn_pending_sel, port / WORD_BITS))
+	if (!bit_test(mask(domain), port) && select_word(vcpu, port))
 		bvx_vcpu_upcall(vcpu);
 }
 
@@ -146,7 +201,7 @@ void bvx_port_set_pending(struct bvx_domain *domain, u32 port)
 			return;
 		bvx_fifo_queue(domain, at, port);
 	} else {
-		if (port >= BVX_2L_PORTS || bit_set(shared(domain)->evtchn_pending, port))
+		if (port >= bvx_layout(domain)->ports || bit_set(pending(domain), port))
 			return;
 		two_level_tell(domain, at, port);
 	}
@@ -168,9 +223,8 @@ void bvx_port_unmask(struct bvx_domain *domain, u32 port)
 			bvx_fifo_queue(domain, at, port);
 		return;
 	}
-	if (port < BVX_2L_PORTS && bit_clear(shared(domain)->evtchn_mask, port) &&
-	    bit_test(shared(domain)->evtchn_pending, port) &&
-	    !bit_set(&domain->vcpu[at->vcpu]->info->evtchn_pending_sel, port / WORD_BITS))
+	if (port < bvx_layout(domain)->ports && bit_clear(mask(domain), port) &&
+	    bit_test(pending(domain), port) && select_word(domain->vcpu[at->vcpu], port))
 		bvx_vcpu_upcall(domain->vcpu[at->vcpu]);
 }
 
@@ -179,8 +233,8 @@ void bvx_port_clear(struct bvx_domain *domain, u32 port)
 	event_word_t *word;
 
 	if (!domain->events->fifo) {
-		if (port < BVX_2L_PORTS)
-			bit_clear(shared(domain)->evtchn_pending, port);
+		if (port < bvx_layout(domain)->ports)
+			bit_clear(pending(domain), port);
 		return;
 	}
 	word = bvx_fifo_word(domain, port);
@@ -193,7 +247,7 @@ bool bvx_port_is_pending(struct bvx_domain *domain, u32 port)
 	const event_word_t *word;
 
 	if (!domain->events->fifo)
-		return port < BVX_2L_PORTS && bit_test(shared(domain)->evtchn_pending, port);
+		return port < bvx_layout(domain)->ports && bit_test(pending(domain), port);
 	word = bvx_fifo_word(domain, port);
 	return word && BV_READ_ONCE(*word) >> EVTCHN_FIFO_PENDING & 1;
 }
@@ -269,9 +323,15 @@ int bvx_events_init(struct bvx_domain *domain)
 	return 0;
 }
 
+/* Where its info is until the guest has one elsewhere. */
+static struct vcpu_info *shared_info_of(struct bvx_vcpu *vcpu)
+{
+	return (struct vcpu_info *)vcpu->domain->shared_info.va + vcpu->index;
+}
+
 void bvx_events_vcpu_init(struct bvx_vcpu *vcpu)
 {
-	vcpu->info = &shared(vcpu->domain)->vcpu_info[vcpu->index];
+	vcpu->info = shared_info_of(vcpu);
 	vcpu->poll_port = 0;
 }
 
@@ -297,7 +357,7 @@ void bvx_events_close(struct bvx_domain *domain)
 		if (!vcpu)
 			continue;
 		flags = bv_host_spin_lock_irq(&domain->events->lock);
-		vcpu->info = &shared(domain)->vcpu_info[i];
+		vcpu->info = shared_info_of(vcpu);
 		bv_host_spin_unlock_irq(&domain->events->lock, flags);
 		bvx_events_vcpu_fini(vcpu);
 	}

@@ -14,7 +14,24 @@
 
 #include <xen/event_channel.h>
 
-#define BVX_2L_PORTS 4096u
+/*
+ * How the shared info is laid out, and the word of a vCPU's info that selects among the pending
+ * ones: for guests whose longs are of 64 bits, or of 32 (the public xen.h). Bits are numbered
+ * alike.
+ */
+struct bvx_layout {
+	u32 ports; /* with two levels */
+	u32 word_bits; /* a bit of the selector is for so many ports */
+	u32 selector; /* its offset in a vCPU's info */
+	u32 pending, mask, wall, wall_high; /* offsets in the shared info */
+};
+extern const struct bvx_layout bvx_layouts[2]; /* by domain->narrow */
+
+static inline const struct bvx_layout *bvx_layout(const struct bvx_domain *domain)
+{
+	return &bvx_layouts[__atomic_load_n(&domain->narrow, __ATOMIC_RELAXED)];
+}
+
 #define BVX_FIFO_PORTS ((u32)EVTCHN_FIFO_NR_CHANNELS)
 #define BVX_PORTS_A_BUCKET 128u
 #define BVX_BUCKETS (BVX_FIFO_PORTS / BVX_PORTS_A_BUCKET)
@@ -68,6 +85,15 @@ void bvx_port_set_pending(struct bvx_domain *domain, u32 port);
 void bvx_port_unmask(struct bvx_domain *domain, u32 port);
 void bvx_port_clear(struct bvx_domain *domain, u32 port);
 bool bvx_port_is_pending(struct bvx_domain *domain, u32 port);
+/*
+ * The guest is told of pending ports by this word of the vCPU's info: a bit for each of its words.
+ */
+void bvx_selector_fill(struct bvx_vcpu *vcpu);
+/*
+ * Which layout it is follows the code that sets events up, as in Xen: 64-bit code, or 32-bit code.
+ * any.
+ */
+void bvx_layout_set(struct bvx_domain *domain, bool narrow);
 /* Something is pending for the vCPU. Locked. any. */
 void bvx_vcpu_upcall(struct bvx_vcpu *vcpu);
 /* The vector of the upcall that is due, -1: none; take: it is being delivered. any. */

@@ -53,7 +53,7 @@ static int ports_prepare(struct bvx_domain *domain, u32 port)
 
 static u32 port_limit(const struct bvx_domain *domain)
 {
-	u32 most = domain->events->fifo ? BVX_FIFO_PORTS : BVX_2L_PORTS;
+	u32 most = domain->events->fifo ? BVX_FIFO_PORTS : bvx_layout(domain)->ports;
 
 	return domain->events->limit < most ? domain->events->limit : most;
 }
@@ -205,7 +205,7 @@ static long bind_interdomain(struct bvx_call *call)
 	int error;
 
 	if (!remote)
-		return -XEN_ESRCH;
+		return bvx_call_refuse(call, XEN_ESRCH, "there is no domain %u", id);
 	error = bind_pair(call->domain, remote, op);
 	bvx_domain_put(remote);
 	return error;

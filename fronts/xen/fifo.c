@@ -121,17 +121,14 @@ static int page_hold(struct bvx_domain *domain, u64 gfn, struct bvx_shared *page
 /* Ports that were used with two levels keep what is pending and masked. Locked. */
 static void ports_to_fifo(struct bvx_domain *domain)
 {
-	struct shared_info *info = (struct shared_info *)domain->shared_info.va;
-
-	for (u32 port = 1; port < BVX_2L_PORTS; port++) {
+	for (u32 port = 1; port < bvx_layout(domain)->ports; port++) {
 		struct bvx_port *at = bvx_port_at(domain, port);
 
 		if (!at)
 			continue;
 		at->priority = at->queued_priority = EVTCHN_FIFO_PRIORITY_DEFAULT;
 		at->queued_vcpu = at->vcpu;
-		if (at->state != EVTCHNSTAT_closed &&
-		    info->evtchn_pending[port / 64] >> port % 64 & 1)
+		if (at->state != EVTCHNSTAT_closed && bvx_port_is_pending(domain, port))
 			at->pending_unseen = true;
 	}
 }

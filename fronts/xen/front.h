@@ -161,6 +161,7 @@ struct bvx_domain {
 
 	struct bvx_waitq parked; /* those who wait for vCPUs to stop */
 	struct bvx_watchdog *watchdogs; /* of the domain's; NULL: never used */
+	bool narrow; /* what it shares with us has 32-bit longs (event.h) */
 	bool runstate_flag; /* VMASST_TYPE_runstate_update_flag */
 	struct bvx_vcpu *vcpu[BVX_MAX_VCPUS]; /* set once */
 };
@@ -172,6 +173,7 @@ struct bvx_area {
 	u64 gva; /* 0: none */
 	u64 gpa[2]; /* of its first byte, and of the page after */
 	u32 first; /* bytes in the first page */
+	bool narrow; /* 32-bit code's */
 };
 
 struct bvx_timer {
@@ -197,6 +199,7 @@ struct bvx_vcpu {
 	bool ended; /* its thread is to return */
 	bool down; /* halted for good: interrupts off */
 	bool withdrawn; /* VCPUOP_down: one of its stops, until VCPUOP_up */
+	bool initialising; /* in VCPUOP_initialise, by another one */
 	bool upcall_due; /* its local APIC did not take the vector */
 	bool upcall_taken; /* the vector was delivered since upcall_pending was set last */
 	bool polling; /* in SCHEDOP_poll */
@@ -338,6 +341,8 @@ void bvx_domain_go(struct bvx_domain *domain); /* any */
 void bvx_vcpu_free(struct bvx_vcpu *vcpu);
 void bvx_vcpu_end(struct bvx_vcpu *vcpu);
 bool bvx_vcpu_online(struct bvx_vcpu *vcpu);
+/* Neither SIPI nor VCPUOP_initialise has told it where to begin. */
+bool bvx_vcpu_never_ran(struct bvx_vcpu *vcpu);
 bool bvx_vcpu_may_run(const struct bvx_vcpu *vcpu);
 /* Fills a page of the guest's with the hypercalls' entries. */
 int bvx_hypercall_page(struct bvx_domain *domain, u64 gpa);
@@ -351,8 +356,8 @@ void bvx_wall_update(struct bvx_domain *domain);
 void bvx_clock_due(struct bvx_vcpu *vcpu); /* any */
 void bvx_timer_once(struct bvx_vcpu *vcpu, u64 deadline); /* 0: none */
 void bvx_timer_period(struct bvx_vcpu *vcpu, u64 period); /* 0: none */
-/* caller: whose address it is. */
-int bvx_area_set(struct bvx_vcpu *vcpu, struct bvx_area *area, u64 gva, u32 bytes);
+/* An area at an address of the caller's. */
+int bvx_area_set(struct bvx_call *call, struct bvx_area *area, u64 gva, u32 bytes);
 
 /* sched.c */
 void bvx_watchdogs_fini(struct bvx_domain *domain);

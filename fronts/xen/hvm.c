@@ -100,6 +100,8 @@ static long set_param(struct bvx_call *call)
 	if (!domain)
 		return error;
 	__atomic_store_n(&domain->params[op->index], op->value, __ATOMIC_RELEASE);
+	if (op->index == HVM_PARAM_CALLBACK_IRQ && domain == call->domain)
+		bvx_layout_set(domain, !call->wide);
 	if (op->index == HVM_PARAM_CALLBACK_IRQ)
 		callback_changed(domain);
 	bvx_domain_put(domain);

@@ -8,6 +8,7 @@
  * bits of the subop's number, as Xen's continuations have it.
  */
 #include "call.h"
+#include "event.h"
 #include "grant.h"
 
 #include <xen/memory.h>
@@ -440,8 +441,11 @@ static int add_one(struct bvx_call *call, struct bvx_domain *domain, u32 space, 
 {
 	switch (space) {
 	case XENMAPSPACE_shared_info:
-		return index ? -XEN_EINVAL :
-			       place_shared(domain, gfn, &domain->shared_info, &domain->shared_gfn);
+		if (index)
+			return -XEN_EINVAL;
+		if (domain == call->domain)
+			bvx_layout_set(domain, !call->wide);
+		return place_shared(domain, gfn, &domain->shared_info, &domain->shared_gfn);
 	case XENMAPSPACE_grant_table:
 		return place_grant_frame(domain, index, gfn);
 	case XENMAPSPACE_gmfn:

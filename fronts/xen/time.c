@@ -12,6 +12,7 @@
 #include "call.h"
 #include "event.h"
 
+#include <xen/hvm/hvm_vcpu.h>
 #include <xen/vcpu.h>
 
 #define SECOND 1000000000ULL
@@ -122,11 +123,15 @@ static void runstate_fill(struct bvx_vcpu *vcpu, struct vcpu_runstate_info *info
 		info->time[i] = runtime.ns[i];
 }
 
+/* For 32-bit code nothing is aligned to more than 4 bytes: the times follow the state at once. */
+#define RUNSTATE_TIMES offsetof(struct vcpu_runstate_info, state_entry_time)
+#define RUNSTATE_NARROW (sizeof(struct vcpu_runstate_info) - 4)
+
 static void runstate_update(struct bvx_vcpu *vcpu)
 {
 	const struct bvx_area loaded = area_load(vcpu, &vcpu->runstate), *area = &loaded;
 	struct vcpu_runstate_info info = { 0 };
-	u32 at = offsetof(struct vcpu_runstate_info, state_entry_time);
+	u32 at = loaded.narrow ? 4 : RUNSTATE_TIMES;
 	u64 entry;
 
 	if (!area->gva)
@@ -137,7 +142,8 @@ static void runstate_update(struct bvx_vcpu *vcpu)
 		info.state_entry_time |= XEN_RUNSTATE_UPDATE;
 		area_write(vcpu, area, at, &info.state_entry_time, sizeof(entry));
 	}
-	area_write(vcpu, area, 0, &info, sizeof(info));
+	area_write(vcpu, area, 0, &info.state, sizeof(info.state));
+	area_write(vcpu, area, at, &info.state_entry_time, sizeof(info) - RUNSTATE_TIMES);
 	if (vcpu->domain->runstate_flag)
 		area_write(vcpu, area, at, &entry, sizeof(entry));
 }
@@ -164,11 +170,13 @@ static void area_store(struct bvx_vcpu *vcpu, struct bvx_area *area, const struc
 }
 
 /* An area at an address of the guest's kernel, found once: it stays where it is. 0: none. */
-int bvx_area_set(struct bvx_vcpu *vcpu, struct bvx_area *area, u64 gva, u32 bytes)
+int bvx_area_set(struct bvx_call *call, struct bvx_area *area, u64 gva, u32 bytes)
 {
-	struct bvx_area found = { .gva = gva };
+	struct bvx_vcpu *vcpu = call->vcpu;
+	struct bvx_area found = { .gva = call->wide ? gva : (u32)gva, .narrow = !call->wide };
 	u8 byte;
 
+	gva = found.gva;
 	if (!gva) {
 		area_store(vcpu, area, &found);
 		return 0;
@@ -190,15 +198,17 @@ int bvx_area_set(struct bvx_vcpu *vcpu, struct bvx_area *area, u64 gva, u32 byte
 
 void bvx_wall_update(struct bvx_domain *domain)
 {
-	struct shared_info *info = (struct shared_info *)domain->shared_info.va;
+	const struct bvx_layout *layout = bvx_layout(domain);
+	u32 *wall = (u32 *)(domain->shared_info.va + layout->wall);
 	u64 start = bv_host_wall_ns() - bv_host_ns() + (u64)domain->time_offset * SECOND;
 	u64 flags = bv_host_spin_lock_irq(&bvx.lock);
 
-	__atomic_add_fetch(&info->wc_version, 1, __ATOMIC_SEQ_CST);
-	info->wc_sec = (u32)(start / SECOND);
-	info->wc_sec_hi = (u32)(start / SECOND >> 32);
-	info->wc_nsec = (u32)(start % SECOND);
-	__atomic_add_fetch(&info->wc_version, 1, __ATOMIC_SEQ_CST);
+	/* version, seconds, nanoseconds */
+	__atomic_add_fetch(&wall[0], 1, __ATOMIC_SEQ_CST);
+	wall[1] = (u32)(start / SECOND);
+	wall[2] = (u32)(start % SECOND);
+	*(u32 *)(domain->shared_info.va + layout->wall_high) = (u32)(start / SECOND >> 32);
+	__atomic_add_fetch(&wall[0], 1, __ATOMIC_SEQ_CST);
 	bv_host_spin_unlock_irq(&bvx.lock, flags);
 }
 
@@ -341,6 +351,11 @@ static long down(struct bvx_call *call)
 	return 0;
 }
 
+static long initialise(struct bvx_call *call)
+{
+	return bvx_vcpu_initialise(call, target(call));
+}
+
 static long up(struct bvx_call *call)
 {
 	struct bvx_vcpu *vcpu = target(call);
@@ -350,7 +365,9 @@ static long up(struct bvx_call *call)
 		return 0;
 	}
 	if (!bvx_vcpu_online(vcpu))
-		return bvx_call_refuse(call, XEN_EINVAL, "vCPU %u begins by INIT and SIPI",
+		return bvx_call_refuse(call, XEN_EINVAL,
+				       "vCPU %u was not told where to begin: by "
+				       "VCPUOP_initialise, or by INIT and SIPI",
 				       vcpu->index);
 	return 0;
 }
@@ -368,12 +385,12 @@ static long register_runstate(struct bvx_call *call)
 {
 	const struct vcpu_register_runstate_memory_area *op = call->data;
 	struct bvx_vcpu *vcpu = target(call);
-	int error = bvx_area_set(call->vcpu, &vcpu->runstate, op->addr.p,
-				 sizeof(struct vcpu_runstate_info));
+	int error = bvx_area_set(call, &vcpu->runstate, op->addr.p,
+				 call->wide ? sizeof(struct vcpu_runstate_info) : RUNSTATE_NARROW);
 
 	if (error)
 		return error;
-	bv_vcpu_pv_each_load(vcpu->vcpu, op->addr.p);
+	bv_vcpu_pv_each_load(vcpu->vcpu, vcpu->runstate.gva);
 	runstate_update(vcpu);
 	return 0;
 }
@@ -381,7 +398,7 @@ static long register_runstate(struct bvx_call *call)
 static long register_time_area(struct bvx_call *call)
 {
 	const struct vcpu_register_time_memory_area *op = call->data;
-	int error = bvx_area_set(call->vcpu, &target(call)->time_area, op->addr.p,
+	int error = bvx_area_set(call, &target(call)->time_area, op->addr.p,
 				 sizeof(struct vcpu_time_info));
 
 	if (!error)
@@ -451,7 +468,7 @@ static void info_move(struct bvx_vcpu *vcpu, const struct bvx_shared *page, u32 
 	vcpu->info = info;
 	/* Whatever came until now may have been told in the old place only. */
 	info->evtchn_upcall_pending = 0;
-	__atomic_store_n(&info->evtchn_pending_sel, ~0UL, __ATOMIC_SEQ_CST);
+	bvx_selector_fill(vcpu);
 	bvx_vcpu_upcall(vcpu);
 	bv_host_spin_unlock_irq(&vcpu->domain->events->lock, flags);
 }
@@ -471,19 +488,21 @@ static long register_info(struct bvx_call *call)
 		return bvx_call_refuse(call, XEN_EINVAL, "no memory at gfn %#llx", (u64)op->mfn);
 	page.mfn = entry.mfn;
 	page.va = bvx_host_frame_va(entry.mfn);
+	bvx_layout_set(call->domain, !call->wide);
 	info_move(vcpu, &page, op->offset);
 	bvx_clock_due(vcpu);
 	return 0;
 }
 
 static const struct bvx_op ops[] = {
+	BVX_OP(VCPUOP_initialise, struct vcpu_hvm_context, BVX_IN, initialise),
 	BVX_OP_PLAIN(VCPUOP_up, 0, up),
 	BVX_OP_PLAIN(VCPUOP_down, 0, down),
 	BVX_OP_PLAIN(VCPUOP_is_up, 0, is_up),
-	BVX_OP(VCPUOP_get_runstate_info, struct vcpu_runstate_info, BVX_OUT | BVX_WIDE,
-	       get_runstate),
+	BVX_OP_NARROW(VCPUOP_get_runstate_info, struct vcpu_runstate_info, BVX_OUT, get_runstate,
+		      "488888"),
 	BVX_OP(VCPUOP_register_runstate_memory_area, struct vcpu_register_runstate_memory_area,
-	       BVX_IN | BVX_WIDE, register_runstate),
+	       BVX_IN, register_runstate),
 	BVX_OP(VCPUOP_set_periodic_timer, struct vcpu_set_periodic_timer, BVX_IN, set_periodic),
 	BVX_OP_PLAIN(VCPUOP_stop_periodic_timer, 0, stop_periodic),
 	BVX_OP_NARROW(VCPUOP_set_singleshot_timer, struct vcpu_set_singleshot_timer, BVX_IN,

@@ -248,7 +248,7 @@ static void pv_refresh(struct bv_vcpu *engine)
 	bvx_time_refresh(vcpu_of(engine));
 }
 
-static bool never_ran(struct bvx_vcpu *vcpu)
+bool bvx_vcpu_never_ran(struct bvx_vcpu *vcpu)
 {
 	enum bv_mp_state state = bv_vcpu_mp_get(vcpu->vcpu);
 
@@ -345,7 +345,7 @@ const struct bv_pv_ops bvx_pv_ops = {
 bool bvx_vcpu_online(struct bvx_vcpu *vcpu)
 {
 	return !__atomic_load_n(&vcpu->down, __ATOMIC_SEQ_CST) &&
-	       !__atomic_load_n(&vcpu->withdrawn, __ATOMIC_SEQ_CST) && !never_ran(vcpu);
+	       !__atomic_load_n(&vcpu->withdrawn, __ATOMIC_SEQ_CST) && !bvx_vcpu_never_ran(vcpu);
 }
 
 /* ---- birth and death ---- */

@@ -4,6 +4,8 @@
 
 #include "xen_guest.h"
 
+#include <xen/hvm/hvm_vcpu.h>
+
 /* ---- Dom0 alone ---- */
 
 TEST(it_says_that_it_is_xen_4_17)
@@ -595,10 +597,90 @@ TEST(calls_of_32_bit_code_have_their_own_layouts)
 	CHECK_EQ(fake_hypercall32(d.v[0], __HYPERVISOR_multicall, LIST, 2, 0, 0, 0), 0);
 	CHECK_EQ(list[1], BV_PAGE_SIZE);
 	CHECK_EQ(list[9], 253);
-	/* What has no form for them is refused. */
+	/* Run states are four bytes shorter for them; of the argument only half is an address. */
+	*(u64 *)at(d.domain, ARG) = LIST3 | 0xabcdULL << 32;
+	memset(at(d.domain, LIST3), 0xaa, 64);
 	CHECK_EQ(fake_hypercall32(d.v[0], __HYPERVISOR_vcpu_op,
 				  VCPUOP_register_runstate_memory_area, 0, ARG, 0, 0),
+		 0);
+	CHECK(*(u32 *)at(d.domain, LIST3) < 4);
+	CHECK(*(u8 *)at(d.domain, LIST3 + 43) != 0xaa);
+	CHECK_EQ(*(u8 *)at(d.domain, LIST3 + 44), 0xaa);
+	/* What the tools alone call has no form for them. */
+	CHECK_EQ(fake_hypercall32(d.v[0], __HYPERVISOR_memory_op, XENMEM_set_memory_map, ARG, 0, 0,
+				  0),
 		 -XEN_ENOSYS);
+	domu_destroy(&d);
+	world_stop();
+}
+
+static long initialise(struct bvx_vcpu *v, u32 index, const struct vcpu_hvm_context *context)
+{
+	memcpy(at(v->domain, ARG), context, sizeof(*context));
+	return fake_hypercall(v, __HYPERVISOR_vcpu_op, VCPUOP_initialise, index, ARG, 0, 0);
+}
+
+TEST(a_guest_says_where_its_other_vcpus_begin)
+{
+	struct vcpu_hvm_context wide = {
+		.mode = VCPU_HVM_MODE_64B,
+		.cpu_regs.x86_64 = { .rip = 0x5000,
+				     .rsp = 0x6000,
+				     .rdi = 77,
+				     .cr0 = 0x80000001,
+				     .cr3 = 0x7000,
+				     .cr4 = 0x20,
+				     .efer = 0x500 },
+	};
+	struct vcpu_hvm_context narrow = {
+		.mode = VCPU_HVM_MODE_32B,
+		.cpu_regs.x86_32 = { .eip = 0x5000,
+				     .cr0 = 1,
+				     .cs_limit = ~0u,
+				     .ds_limit = ~0u,
+				     .ss_limit = ~0u,
+				     .tr_limit = 0x67,
+				     .cs_ar = 0xc9b,
+				     .ds_ar = 0xc93,
+				     .ss_ar = 0xc93,
+				     .tr_ar = 0x8b },
+	};
+	struct bv_gprs gprs;
+	struct bv_sregs sregs;
+	struct dom d;
+
+	world_start();
+	domu_make(&d, 3, 64);
+	bv_vcpu_mp_set(d.v[0]->vcpu, BV_MP_RUNNABLE);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_up, 1, 0, 0, 0), -XEN_EINVAL);
+	CHECK_EQ(initialise(d.v[0], 0, &wide), -XEN_EEXIST);
+	wide.cpu_regs.x86_64.cr4 = 0;
+	CHECK_EQ(initialise(d.v[0], 1, &wide), -XEN_EINVAL);
+	wide.cpu_regs.x86_64.cr4 = 0x20;
+	wide.pad = 1;
+	CHECK_EQ(initialise(d.v[0], 1, &wide), -XEN_EINVAL);
+	wide.pad = 0;
+	CHECK_EQ(initialise(d.v[0], 1, &wide), 0);
+	CHECK_EQ(initialise(d.v[0], 1, &wide), -XEN_EEXIST);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_is_up, 1, 0, 0, 0), 0);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_up, 1, 0, 0, 0), 0);
+	CHECK_EQ(fake_hypercall(d.v[0], __HYPERVISOR_vcpu_op, VCPUOP_is_up, 1, 0, 0, 0), 1);
+	bv_vcpu_gprs_get(d.v[1]->vcpu, &gprs);
+	bv_vcpu_sregs_get(d.v[1]->vcpu, &sregs);
+	CHECK_EQ(gprs.rip, 0x5000);
+	CHECK_EQ(gprs.gpr[BV_RDI], 77);
+	CHECK_EQ(sregs.cr3, 0x7000);
+	CHECK_EQ(sregs.seg[BV_SEG_CS].attr, 0xa9b);
+	/* A stack that is code, a task that is none. */
+	narrow.cpu_regs.x86_32.ss_ar = 0xc9b;
+	CHECK_EQ(initialise(d.v[0], 2, &narrow), -XEN_EINVAL);
+	narrow.cpu_regs.x86_32.ss_ar = 0xc93;
+	narrow.cpu_regs.x86_32.tr_ar = 0xc93;
+	CHECK_EQ(initialise(d.v[0], 2, &narrow), -XEN_EINVAL);
+	narrow.cpu_regs.x86_32.tr_ar = 0x8b;
+	CHECK_EQ(initialise(d.v[0], 2, &narrow), 0);
+	bv_vcpu_sregs_get(d.v[2]->vcpu, &sregs);
+	CHECK_EQ(sregs.seg[BV_SEG_CS].attr, 0xc9b);
 	domu_destroy(&d);
 	world_stop();
 }

@@ -57,6 +57,45 @@ TEST(an_event_to_itself_raises_the_upcall)
 	world_stop();
 }
 
+/* Longs of 32 bits: 1024 ports, whose bits lie elsewhere, and a selector in front. */
+TEST(what_32_bit_code_shares_has_short_longs)
+{
+	const struct {
+		u16 domid, size;
+		u32 space, idx, gpfn;
+	} add = { DOMID_SELF, 0, XENMAPSPACE_shared_info, 0, SHARED_GFN };
+	const u32 pending = 32 * 64, mask = pending + 128, wall = mask + 128;
+	struct dom d;
+	u32 port;
+	u8 *info;
+
+	world_start();
+	domu_make(&d, 1, 128);
+	memcpy(at(d.domain, ARG), &add, sizeof(add));
+	CHECK_EQ(fake_hypercall32(d.v[0], __HYPERVISOR_memory_op, XENMEM_add_to_physmap, ARG, 0, 0,
+				  0),
+		 0);
+	info = at(d.domain, SHARED_GFN << 12);
+	CHECK(*(u32 *)(info + wall) && !(*(u32 *)(info + wall) & 1));
+	for (u32 i = 0; i < 40; i++)
+		port = bind_ipi(d.v[0], 0);
+	CHECK_EQ(port, 40);
+	CHECK_EQ(send(d.v[0], port), 0);
+	CHECK_EQ(*(u32 *)(info + pending + 4), 1u << 8);
+	CHECK_EQ(*(u32 *)(info + 4), 2);
+	CHECK_EQ(info[0], 1);
+	/* Masked, it is pending and nothing else. */
+	info[0] = 0;
+	*(u32 *)(info + 4) = 0;
+	*(u32 *)(info + mask) = 1u << 7;
+	CHECK_EQ(send(d.v[0], 7), 0);
+	CHECK_EQ(*(u32 *)(info + pending), 1u << 7);
+	CHECK_EQ(*(u32 *)(info + 4), 0);
+	CHECK_EQ(info[0], 0);
+	domu_destroy(&d);
+	world_stop();
+}
+
 TEST(a_chosen_vector_comes_through_the_local_apic)
 {
 	struct xen_hvm_evtchn_upcall_vector op = { .vcpu = 1, .vector = 0xf3 };
