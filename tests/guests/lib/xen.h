@@ -11,13 +11,18 @@
 #define DOMID_SELF 0x7ff0
 
 enum hypercall_number {
+	HC_PLATFORM = 7,
 	HC_MEMORY = 12,
+	HC_MULTICALL = 13,
 	HC_SET_TIMER = 15,
 	HC_VERSION = 17,
+	HC_CONSOLE = 18,
 	HC_GRANT = 20,
+	HC_VM_ASSIST = 21,
 	HC_VCPU = 24,
 	HC_SCHED = 29,
 	HC_EVENT = 32,
+	HC_PHYSDEV = 33,
 	HC_HVM = 34,
 	HC_SYSCTL = 35,
 	HC_DOMCTL = 36,
