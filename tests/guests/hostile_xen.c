@@ -38,6 +38,7 @@ struct player {
 	u64 random;
 	u64 *words, *list;
 	u32 index;
+	bool spares; /* small numbers may be frames of the guest itself: fewer of them */
 };
 
 static u64 any(struct player *player, u64 below)
@@ -84,7 +85,7 @@ static u64 number(struct player *player)
 		return any(player, 8) ? (u64)player->words + any(player, GUEST_PAGE_SIZE) :
 					random_next(&player->random);
 	default:
-		return any(player, 24);
+		return player->spares && any(player, 8) ? play_gfn(player) : any(player, 24);
 	}
 }
 
@@ -141,7 +142,8 @@ static u64 call_kind(struct player *player, const struct kind *kind)
 
 	if (!any(player, 32))
 		arg = number(player);
-	if (!any(player, 64))
+	/* Its own text must have room, too. */
+	if (!any(player, 64) && kind->number != HC_CONSOLE)
 		count = number(player);
 	if (is_the_end(player, kind->number, subop, count))
 		return 0;
@@ -180,9 +182,12 @@ static u64 call_something(struct player *player)
 {
 	const struct kind *kind = &kinds[any(player, ARRAY_SIZE(kinds))];
 
+	player->spares = kind->number == HC_MEMORY;
 	fill(player, player->words, WORDS);
+	player->spares = true;
 	if (!any(player, 4))
 		fill(player, player->list, WORDS);
+	player->spares = false;
 	if (kind->number == HC_MULTICALL)
 		multicall_fill(player);
 	return call_kind(player, kind);
@@ -345,6 +350,7 @@ static void handle_all(void)
 static void all_cpus_call_nonsense(void)
 {
 	u32 count = smp_start(), i;
+	u64 quiet;
 
 	hostile_seed();
 	handle_all();
@@ -354,6 +360,10 @@ static void all_cpus_call_nonsense(void)
 	for (i = 1; i < count; i++)
 		smp_call(i, play, (void *)(u64)i);
 	play(NULL);
+	/* A guest may say only so much a second: what comes now is to be seen. */
+	quiet = rdtsc() + (3ull << 30);
+	while (rdtsc() < quiet)
+		cpu_pause();
 	/* Others may be out of service: nobody waits for them. */
 	say("CALLS %u, done well: %u, on %u CPUs\n", calls_made, calls_done_well, count);
 	CHECK(calls_made > 0);

@@ -72,7 +72,7 @@ life() {
 lives() {
 	local end=$((SECONDS + seconds)) count=0
 	until [[ $SECONDS -ge $end ]]; do
-		life "$((seed + count))" 20 || return
+		life "$((seed + count))" 15 || return
 		count=$((count + 1))
 		works || return
 	done
