@@ -12,6 +12,7 @@
 #include "event.h"
 #include "front.h"
 #include "grant.h"
+#include "pod.h"
 
 struct bvx_state bvx;
 
@@ -340,6 +341,7 @@ void bvx_domain_kill(struct bvx_domain *domain)
 	bvx_grants_release(domain);
 	while (!bvx_p2m_empty(domain, &gfn, KILL_STEP))
 		bvx_host_yield();
+	bvx_pod_fini(domain);
 	claim_drop(domain);
 	__atomic_store_n(&domain->dying, BVX_DEAD, __ATOMIC_SEQ_CST);
 	if (!__atomic_sub_fetch(&domain->live, 1, __ATOMIC_SEQ_CST))

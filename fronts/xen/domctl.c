@@ -473,7 +473,8 @@ static long getpageframeinfo3(struct bvx_call *call, struct xen_domctl *op,
 		bv_host_spin_lock(&domain->p2m.lock);
 		entry = bvx_p2m_look(&domain->p2m, gfn);
 		bv_host_spin_unlock(&domain->p2m.lock);
-		gfn = entry.type == BVX_RAM || entry.type == BVX_RAM_READONLY ?
+		gfn = entry.type == BVX_RAM || entry.type == BVX_RAM_READONLY ||
+				      entry.type == BVX_POD ?
 			      XEN_DOMCTL_PFINFO_NOTAB :
 			      XEN_DOMCTL_PFINFO_XTAB;
 		if (bvx_item_out(call, info->array.p, i, &gfn, sizeof(gfn)))

@@ -85,6 +85,13 @@ void bvx_frame_hold(struct bv_mfn mfn)
 	bv_assert((old & HOLDERS) != HOLDERS);
 }
 
+bool bvx_frame_held(struct bv_mfn mfn)
+{
+	const u64 *word = frame_word(mfn);
+
+	return word && __atomic_load_n(word, __ATOMIC_SEQ_CST) & HOLDERS;
+}
+
 /* ---- the end of a frame ---- */
 
 void bvx_pages_uncharge(struct bvx_domain *domain, u64 count)

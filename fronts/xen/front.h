@@ -47,6 +47,7 @@ enum bvx_type {
 	BVX_GRANT_READONLY,
 	BVX_FOREIGN, /* another's frame, by privilege */
 	BVX_MMIO, /* a device's */
+	BVX_POD, /* memory of its own that has no frame yet (pod.c) */
 };
 
 struct bvx_entry {
@@ -79,6 +80,13 @@ enum bvx_dying {
 	BVX_ALIVE,
 	BVX_DYING, /* being torn down */
 	BVX_DEAD, /* torn down; others still hold frames of it */
+};
+
+/* Population on demand: guarded by the p2m's `change`. */
+struct bvx_pod {
+	u64 entries; /* pages of the p2m that have no frame; read without */
+	u64 pooled; /* frames that wait for them; read without */
+	struct bv_mfn pages, blocks; /* the first of each; 0: none */
 };
 
 struct bvx_events;
@@ -124,6 +132,7 @@ struct bvx_domain {
 	struct bvx_work over; /* Dom0 has shut down */
 
 	struct bvx_p2m p2m; /* has its own locks */
+	struct bvx_pod pod;
 
 	/* guarded by lock, which domctl and the like hold for long */
 	struct bv_mutex lock;
@@ -274,6 +283,8 @@ int bvx_frame_prepare(struct bv_mfn mfn);
 bool bvx_frame_prepared(struct bv_mfn mfn);
 /* One more holder; the caller knows that the frame stays meanwhile. Prepared. any. */
 void bvx_frame_hold(struct bv_mfn mfn);
+/* Whether anybody holds it besides its owner; what is in no p2m gains no holder. any. */
+bool bvx_frame_held(struct bv_mfn mfn);
 /* A holder less. any. */
 void bvx_frame_release(struct bv_mfn mfn);
 /*
@@ -303,6 +314,9 @@ int bvx_p2m_set(struct bvx_domain *domain, u64 gfn, const struct bvx_entry *entr
 /* The same, only where `type` lies there now: -XEN_EBUSY else. */
 int bvx_p2m_set_where(struct bvx_domain *domain, u64 gfn, const struct bvx_entry *entry,
 		      enum bvx_type type, struct bvx_entry *old);
+/* As set_where, by who holds the p2m's `change`. */
+int bvx_p2m_set_locked(struct bvx_domain *domain, u64 gfn, const struct bvx_entry *entry, int type,
+		       struct bvx_entry *old);
 /* Gives back what an entry that was taken out stood for. sleep. */
 void bvx_p2m_release(struct bvx_domain *domain, const struct bvx_entry *old);
 /* Empties a page and releases it. */

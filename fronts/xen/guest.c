@@ -7,7 +7,7 @@
  * "host address" is the guest-physical address itself, so that each question comes back here with
  * the guest frame. Where nothing is, the answer -BV_ENXIO makes it a device's.
  */
-#include "front.h"
+#include "pod.h"
 
 #define APIC_GFN 0xfee00ULL
 #define SLOT_LOW 0
@@ -49,9 +49,15 @@ static u8 common_order(const struct bvx_entry *entry, u64 gfn)
 
 int bvx_frame_get(struct bv_vm *vm, u64 gpa, bool write, struct bv_host_frame *frame)
 {
+	struct bvx_domain *domain = domain_of(vm);
 	u64 gfn = gpa >> BV_PAGE_SHIFT;
-	struct bvx_entry entry = look(domain_of(vm), gfn);
+	struct bvx_entry entry = look(domain, gfn);
 
+	while (bv_unlikely(entry.type == BVX_POD)) {
+		if (bvx_pod_fill(domain, gfn))
+			return -BV_ENOMEM;
+		entry = look(domain, gfn);
+	}
 	if (entry.type == BVX_NONE)
 		return -BV_ENXIO;
 	if (write && !writable(entry.type))
@@ -84,12 +90,26 @@ static struct bv_mfn hot_mfn(u64 word)
 	return BV_MFN(word >> 1 & ((1ULL << BVX_MFN_BITS) - 1));
 }
 
-/* Looks a page up, and remembers it. Under the lock. 0: no memory. */
-static u64 hot_fill(struct bvx_p2m *p2m, u64 gfn)
+/*
+ * Looks a page up, and remembers it. Under the lock, which it gives up for a page without a frame.
+ * 0: no memory.
+ */
+static u64 hot_fill(struct bvx_domain *domain, u64 gfn)
 {
+	struct bvx_p2m *p2m = &domain->p2m;
 	struct bvx_entry entry = bvx_p2m_look(p2m, gfn);
 	u64 word;
 
+	while (bv_unlikely(entry.type == BVX_POD)) {
+		int error;
+
+		bv_host_spin_unlock(&p2m->lock);
+		error = bvx_pod_fill(domain, gfn);
+		bv_host_spin_lock(&p2m->lock);
+		if (error)
+			return 0;
+		entry = bvx_p2m_look(p2m, gfn);
+	}
 	if (entry.type == BVX_NONE || entry.type == BVX_MMIO || !bvx_host_frame_va(entry.mfn))
 		return 0;
 	word = gfn >> BVX_HOT_BITS << (BVX_MFN_BITS + 1) | entry.mfn.n << 1 |
@@ -107,7 +127,7 @@ static u8 *page_open(struct bvx_domain *domain, u64 gpa, bool write, int *error)
 	bv_host_spin_lock(&p2m->lock);
 	word = p2m->hot[gfn % BVX_HOT_PAGES];
 	if (!hot_is(word, gfn))
-		word = hot_fill(p2m, gfn);
+		word = hot_fill(domain, gfn);
 	*error = !word ? -BV_ENXIO : write && !(word & HOT_WRITABLE) ? -BV_EACCES : 0;
 	if (bv_likely(!*error))
 		return (u8 *)bvx_host_frame_va(hot_mfn(word)) + (gpa & ~BV_PAGE_MASK);

@@ -10,6 +10,7 @@
 #include "call.h"
 #include "event.h"
 #include "grant.h"
+#include "pod.h"
 
 #include <xen/memory.h>
 
@@ -27,13 +28,12 @@ struct reservation {
 	struct bvx_call *call;
 	struct bvx_domain *domain;
 	const struct xen_memory_reservation *op;
-	bool own; /* the caller's */
 };
 
 /* One page of it may go: not a grant's map, whose handle would be left. */
 static bool removable(enum bvx_type type)
 {
-	return type == BVX_RAM || type == BVX_RAM_READONLY;
+	return type == BVX_RAM || type == BVX_RAM_READONLY || type == BVX_POD;
 }
 
 static int page_remove(struct bvx_domain *domain, u64 gfn)
@@ -48,14 +48,16 @@ static int page_remove(struct bvx_domain *domain, u64 gfn)
 		return -XEN_EINVAL;
 	if (bvx_p2m_set_where(domain, gfn, &nothing, type, &old))
 		return -XEN_EINVAL;
-	bvx_p2m_release(domain, &old);
+	if (!bvx_pod_keep(domain, &old))
+		bvx_p2m_release(domain, &old);
 	return 0;
 }
 
-/* Puts fresh frames there, as a block where that can be. */
-static int block_place(struct bvx_domain *domain, u64 gfn, struct bv_mfn mfn, u32 order)
+/* Puts fresh frames there, or what has none yet, as a block where that can be. */
+static int block_place(struct bvx_domain *domain, u64 gfn, struct bv_mfn mfn, u32 order,
+		       enum bvx_type type)
 {
-	struct bvx_entry entry = { .mfn = mfn, .type = BVX_RAM, .order = (u8)order };
+	struct bvx_entry entry = { .mfn = mfn, .type = type, .order = (u8)order };
 	struct bvx_entry old;
 	int error = -XEN_EBUSY;
 	u64 placed = 0;
@@ -73,7 +75,7 @@ static int block_place(struct bvx_domain *domain, u64 gfn, struct bv_mfn mfn, u3
 	if (!error)
 		return 0;
 	while (placed--)
-		bvx_p2m_set_where(domain, gfn + placed, &nothing, BVX_RAM, &old);
+		bvx_p2m_set_where(domain, gfn + placed, &nothing, type, &old);
 	return error;
 }
 
@@ -114,6 +116,21 @@ static int own_extent_populate(struct reservation *res, u64 gfn)
 	return 0;
 }
 
+/* Memory that has no frame before it is touched: the tools', while a guest is being made. */
+static int extent_promise(struct reservation *res, u64 gfn)
+{
+	u32 order = res->op->extent_order;
+	int error;
+
+	if (!res->call->domain->privileged || res->domain == res->call->domain)
+		return bvx_call_refuse(res->call, XEN_EINVAL,
+				       "population on demand is for the tools");
+	error = block_place(res->domain, gfn, BV_MFN(0), order, BVX_POD);
+	return error ? bvx_call_refuse(res->call, -error, "gfn %#llx, order %u: something is there",
+				       gfn, order) :
+		       0;
+}
+
 static int extent_populate(struct reservation *res, u64 index)
 {
 	struct bvx_domain *domain = res->domain;
@@ -128,16 +145,16 @@ static int extent_populate(struct reservation *res, u64 index)
 	    gfn + (1ULL << order) > BVX_MAX_GFN)
 		return bvx_call_refuse(res->call, XEN_EINVAL, "gfn %#llx, order %u", (u64)gfn,
 				       order);
-	if (res->op->mem_flags & XENMEMF_populate_on_demand)
-		return bvx_call_refuse(res->call, XEN_EOPNOTSUPP, "population on demand");
 	if (domain->hardware)
 		return own_extent_populate(res, gfn);
+	if (res->op->mem_flags & XENMEMF_populate_on_demand)
+		return extent_promise(res, gfn);
 	error = bvx_pages_alloc(domain, order, bits && bits < 52 ? 1ULL << bits : 0, &mfn);
 	if (error)
 		return bvx_call_refuse(res->call, -error,
 				       "d%u has %llu of %llu pages, and no room for order %u",
 				       domain->id, bvx_pages_of(domain), domain->max_pages, order);
-	error = block_place(domain, gfn, mfn, order);
+	error = block_place(domain, gfn, mfn, order, BVX_RAM);
 	if (!error)
 		return 0;
 	for (u64 i = 0; i < 1ULL << order; i++)
@@ -287,8 +304,7 @@ static long claim_pages(struct bvx_call *call)
 	return error;
 }
 
-/* There is no population on demand: every page is there, and none waits. */
-static long pod_target(struct bvx_call *call)
+static long pod_target(struct bvx_call *call, bool set)
 {
 	struct xen_pod_target *op = call->data;
 	struct bvx_domain *domain;
@@ -297,11 +313,26 @@ static long pod_target(struct bvx_call *call)
 	domain = bvx_domain_named(call->vcpu, op->domid, &error);
 	if (!domain)
 		return error;
+	if (set)
+		error = bvx_pod_target(domain, op->target_pages);
+	if (error)
+		bvx_call_refuse(call, -error, "no memory for d%u to have %llu pages", domain->id,
+				(u64)op->target_pages);
 	op->tot_pages = bvx_pages_of(domain);
-	op->pod_cache_pages = 0;
-	op->pod_entries = 0;
+	op->pod_cache_pages = domain->pod.pooled;
+	op->pod_entries = domain->pod.entries;
 	bvx_domain_put(domain);
-	return 0;
+	return error;
+}
+
+static long set_pod_target(struct bvx_call *call)
+{
+	return pod_target(call, true);
+}
+
+static long get_pod_target(struct bvx_call *call)
+{
+	return pod_target(call, false);
 }
 
 /* No guest has NUMA nodes of its own: the tools ask before they save it. */
@@ -673,8 +704,8 @@ static const struct bvx_op ops[] = {
 	BVX_OP(XENMEM_maximum_gpfn, struct xen_memory_domain, BVX_IN, maximum_gpfn),
 	BVX_OP_NARROW(XENMEM_remove_from_physmap, struct xen_remove_from_physmap, BVX_IN,
 		      remove_from_physmap, "2p"),
-	BVX_OP(XENMEM_set_pod_target, struct xen_pod_target, TOOLS, pod_target),
-	BVX_OP(XENMEM_get_pod_target, struct xen_pod_target, TOOLS, pod_target),
+	BVX_OP(XENMEM_set_pod_target, struct xen_pod_target, TOOLS, set_pod_target),
+	BVX_OP(XENMEM_get_pod_target, struct xen_pod_target, TOOLS, get_pod_target),
 	BVX_OP_PLAIN(XENMEM_get_sharing_freed_pages, 0, no_sharing),
 	BVX_OP_PLAIN(XENMEM_get_sharing_shared_pages, 0, no_sharing),
 	BVX_OP_NARROW(XENMEM_add_to_physmap_batch, struct xen_add_to_physmap_batch, BVX_IN,

@@ -134,8 +134,13 @@ void bvx_host_vcpu_offline(void *host_vcpu, bool offline);
  * cheap where nobody waits. sleep.
  */
 void bvx_host_yield(void);
-/* Whether somebody waits for this CPU more urgently than the caller. any. */
-bool bvx_host_should_yield(void);
+/*
+ * The caller has nothing to do that matters: whoever else waits for this CPU goes first, however
+ * much he has had. sleep.
+ */
+void bvx_host_give_way(void);
+/* Whether somebody may wait for this CPU. any. */
+bool bvx_host_is_waited_for(void);
 
 /* Threads that wait until something is so. All zero is a queue on which nobody waits. */
 struct bvx_waitq {

@@ -12,7 +12,7 @@
  * drops its mappings, and makes no new ones), the entry is switched, the invalidate ends, and only
  * then is the old frame's hold given back. So no guest reaches a frame that was freed.
  */
-#include "front.h"
+#include "pod.h"
 
 #define FAN 512
 #define LEVELS 4
@@ -131,6 +131,13 @@ int bvx_p2m_hold(struct bvx_domain *domain, u64 gfn, bool any, struct bvx_entry 
 		bv_host_spin_unlock(&p2m->lock);
 		if (done)
 			return 0;
+		if (entry->type == BVX_POD) {
+			int error = bvx_pod_fill(domain, gfn);
+
+			if (error)
+				return error;
+			continue;
+		}
 		if (!is_memory(entry->type, any))
 			return -XEN_EINVAL;
 		if (bvx_frame_prepare(entry->mfn))
@@ -194,11 +201,18 @@ static void tell_devices(u64 gfn, u64 leaf, u64 pages)
 	bvx_host_dom0_dma(BV_GFN(gfn), BV_MFN(read ? entry.mfn.n : 0), pages, read, write);
 }
 
+static bool is_pod(u64 leaf)
+{
+	return leaf & LEAF && (leaf >> TYPE_SHIFT & TYPE_MASK) == BVX_POD;
+}
+
 static void slot_switch(struct bvx_domain *domain, u64 gfn, u64 *slot, u64 value, u64 pages)
 {
 	u64 start = gfn << BV_PAGE_SHIFT, end = (gfn + pages) << BV_PAGE_SHIFT;
-	bool was = *slot & LEAF;
+	/* Nobody has mapped what has no frame. */
+	bool was = *slot & LEAF && !is_pod(*slot);
 
+	domain->pod.entries += (is_pod(value) ? pages : 0) - (is_pod(*slot) ? pages : 0);
 	if (was)
 		bv_mem_invalidate_begin(domain->vm, start, end);
 	bv_host_spin_lock(&domain->p2m.lock);
@@ -215,8 +229,8 @@ static void slot_switch(struct bvx_domain *domain, u64 gfn, u64 *slot, u64 value
 		__atomic_store_n(&domain->p2m.end, gfn + pages, __ATOMIC_RELEASE);
 }
 
-static int set_locked(struct bvx_domain *domain, u64 gfn, const struct bvx_entry *entry, int type,
-		      struct bvx_entry *old)
+int bvx_p2m_set_locked(struct bvx_domain *domain, u64 gfn, const struct bvx_entry *entry, int type,
+		       struct bvx_entry *old)
 {
 	unsigned int level = entry->order / 9 + 1;
 	u64 *slot, below = 0, leaf = leaf_make(entry);
@@ -250,7 +264,7 @@ static int set(struct bvx_domain *domain, u64 gfn, const struct bvx_entry *entry
 	int error;
 
 	bv_host_mutex_lock(&domain->p2m.change);
-	error = set_locked(domain, gfn, entry, type, old);
+	error = bvx_p2m_set_locked(domain, gfn, entry, type, old);
 	bv_host_mutex_unlock(&domain->p2m.change);
 	return error;
 }

@@ -17,10 +17,10 @@ struct bvx_watchdog {
 
 static long yield(struct bvx_call *call)
 {
-	if (call->vcpu->in_exit && bvx_host_should_yield())
+	if (call->vcpu->in_exit && bvx_host_is_waited_for())
 		return BVX_LATER;
 	if (!call->vcpu->in_exit)
-		bvx_host_yield();
+		bvx_host_give_way();
 	return 0;
 }
 

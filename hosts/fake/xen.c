@@ -278,7 +278,12 @@ void bvx_host_yield(void)
 	fake_may_sleep(__func__);
 }
 
-bool bvx_host_should_yield(void)
+void bvx_host_give_way(void)
+{
+	fake_may_sleep(__func__);
+}
+
+bool bvx_host_is_waited_for(void)
 {
 	return false;
 }

@@ -553,9 +553,15 @@ void bvx_host_yield(void)
 		schedule();
 }
 
-bool bvx_host_should_yield(void)
+void bvx_host_give_way(void)
 {
-	return this_cpu()->resched;
+	thread_yield();
+}
+
+/* A look without the lock: who comes meanwhile finds the CPU by himself. */
+bool bvx_host_is_waited_for(void)
+{
+	return !bv_list_empty(&sched.queue);
 }
 
 void thread_affinity(struct thread *thread, u64 mask, u64 soft)

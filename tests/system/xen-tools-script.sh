@@ -47,6 +47,17 @@ ballooned() {
 		quiet xl mem-set one 192 && until_so 60 listed one 3 192
 }
 
+# It is told of 256 MiB, has 160 of them, and gives back what it has no use for; later it has more.
+has_less_than_told() {
+	local before
+	before=$(field free_memory)
+	runs part 1 160 tell "maxmem = 256" && until_so 60 listed part 3 160 &&
+		[[ $(field free_memory) -ge $((before - 170)) ]] &&
+		quiet xl mem-set part 224 && until_so 60 listed part 3 224 && sees part 'cpus=1 ' &&
+		quiet xl mem-set part 160 && until_so 60 listed part 3 160 &&
+		quiet xl destroy part && is_gone part
+}
+
 # More than its maximum it does not get.
 maximum_set() {
 	no quiet xl mem-set one 512 && quiet xl mem-max one 256 &&
@@ -155,6 +166,7 @@ check "xl vcpu-pin, hard and soft" pinned
 check "xl vcpu-set: a CPU goes and comes" vcpus_set
 check "xl mem-set: memory goes and comes" ballooned
 check "xl mem-max" maximum_set
+check "maxmem above memory: population on demand" has_less_than_told
 check "xl sched-credit2" shares_set
 check "xl uptime" uptime_known
 check "xl top" top_shows

@@ -540,6 +540,75 @@ TEST(a_vcpu_is_taken_down_and_up_by_another)
 	world_stop();
 }
 
+static struct xen_pod_target pod(struct dom *d, u32 cmd, u64 target)
+{
+	struct xen_pod_target op = { .target_pages = target, .domid = (domid_t)d->domain->id };
+
+	CHECK_EQ(memory_op(dom0.v[0], cmd, &op, sizeof(op)), 0);
+	return op;
+}
+
+static bool pod_is(struct dom *d, u64 all, u64 pooled, u64 empty)
+{
+	struct xen_pod_target op = pod(d, XENMEM_get_pod_target, 0);
+
+	return op.tot_pages == all && op.pod_cache_pages == pooled && op.pod_entries == empty;
+}
+
+static long give_back(struct dom *d, u64 gfn)
+{
+	struct xen_memory_reservation op = { .nr_extents = 1, .domid = DOMID_SELF };
+
+	*(xen_pfn_t *)at(d->domain, LIST) = gfn;
+	op.extent_start.p = (void *)LIST;
+	return MEMORY(d->v[0], XENMEM_decrease_reservation, &op);
+}
+
+/* 20 pages, one of which is there from the start, for 1024 that it is told of. */
+TEST(memory_comes_when_it_is_touched)
+{
+	struct xen_memory_reservation op = { .nr_extents = 2,
+					     .extent_order = 9,
+					     .mem_flags = XENMEMF_populate_on_demand };
+	struct xen_domctl max = { .u.max_mem.max_memkb = 22 * 4 };
+	struct dom d;
+	u64 word = ~0ULL;
+
+	world_start();
+	domu_make(&d, 1, 0);
+	CHECK_EQ(domctl(&max, XEN_DOMCTL_max_mem, d.domain->id), 0);
+	pod(&d, XENMEM_set_pod_target, 20);
+	op.domid = (domid_t)d.domain->id;
+	op.extent_start.p = (void *)LIST;
+	((xen_pfn_t *)at(dom0.domain, LIST))[0] = 0;
+	((xen_pfn_t *)at(dom0.domain, LIST))[1] = 512;
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_populate_physmap, &op), 2);
+	CHECK(pod_is(&d, 20, 20, 1024));
+	/* Read, it has zeroes. */
+	CHECK_EQ(bvx_copy_from_gpa(d.domain, 0x5000, &word, 8), 0);
+	CHECK_EQ(word, 0);
+	CHECK_EQ(bvx_copy_to_gpa(d.domain, ARG, "argument", 8), 0);
+	CHECK_EQ(bvx_copy_to_gpa(d.domain, LIST, "list", 4), 0);
+	CHECK(pod_is(&d, 20, 17, 1021));
+	/* What the guest gives back waits for another page, and has zeroes then. */
+	CHECK_EQ(bvx_copy_to_gpa(d.domain, 0x5000, "dirty", 5), 0);
+	CHECK_EQ(give_back(&d, 5), 1);
+	CHECK_EQ(give_back(&d, 6), 1);
+	CHECK(pod_is(&d, 20, 18, 1020));
+	for (u64 gfn = 512; gfn < 512 + 18; gfn++) {
+		CHECK_EQ(bvx_copy_from_gpa(d.domain, gfn << 12, &word, 8), 0);
+		CHECK_EQ(word, 0);
+	}
+	CHECK_EQ(bvx_copy_from_gpa(d.domain, 600ULL << 12, &word, 8), -XEN_EFAULT);
+	CHECK(pod_is(&d, 20, 0, 1002));
+	/* More, up to what it may have at most. */
+	pod(&d, XENMEM_set_pod_target, 22);
+	CHECK_EQ(bvx_copy_from_gpa(d.domain, 600ULL << 12, &word, 8), 0);
+	CHECK(pod_is(&d, 22, 1, 1001));
+	domu_destroy(&d);
+	world_stop();
+}
+
 TEST(the_tools_hear_that_a_guest_has_no_numa_nodes)
 {
 	struct xen_vnuma_topology_info op = { 0 };
