@@ -419,22 +419,39 @@ static bool regions_each(struct bv_vm *vm, u64 start, u64 end, region_range *cal
 	return result;
 }
 
-void bv_mem_invalidate_begin(struct bv_vm *vm, u64 start, u64 end)
+/* No mapping of [start, end) is made from now on. Locked. */
+static void invalidate_cover(struct bv_nest *nest, u64 start, u64 end)
 {
-	struct bv_nest *nest = &vm->nest;
-
-	bv_host_spin_lock(&nest->lock);
 	if (!nest->invalidate_active++) {
 		nest->invalidate_start = start;
 		nest->invalidate_end = end;
-	} else {
-		nest->invalidate_start =
-			start < nest->invalidate_start ? start : nest->invalidate_start;
-		nest->invalidate_end = end > nest->invalidate_end ? end : nest->invalidate_end;
+		return;
 	}
+	nest->invalidate_start = start < nest->invalidate_start ? start : nest->invalidate_start;
+	nest->invalidate_end = end > nest->invalidate_end ? end : nest->invalidate_end;
+}
+
+void bv_mem_invalidate_begin(struct bv_vm *vm, u64 start, u64 end)
+{
+	bv_host_spin_lock(&vm->nest.lock);
+	invalidate_cover(&vm->nest, start, end);
 	if (regions_each(vm, start, end, bv_nest_zap_locked))
 		bv_nest_flush(vm);
-	bv_host_spin_unlock(&nest->lock);
+	bv_host_spin_unlock(&vm->nest.lock);
+}
+
+void bv_mem_invalidate_begin_pages(struct bv_vm *vm, const u64 *pages, u32 count, u64 start,
+				   u64 end)
+{
+	bool mapped = false;
+
+	bv_host_spin_lock(&vm->nest.lock);
+	invalidate_cover(&vm->nest, start, end);
+	for (u32 i = 0; i < count; i++)
+		mapped |= regions_each(vm, pages[i], pages[i] + BV_PAGE_SIZE, bv_nest_zap_locked);
+	if (mapped)
+		bv_nest_flush(vm);
+	bv_host_spin_unlock(&vm->nest.lock);
 }
 
 void bv_mem_invalidate_end(struct bv_vm *vm, u64 start, u64 end)

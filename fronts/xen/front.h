@@ -317,6 +317,13 @@ int bvx_p2m_set_where(struct bvx_domain *domain, u64 gfn, const struct bvx_entry
 /* As set_where, by who holds the p2m's `change`. */
 int bvx_p2m_set_locked(struct bvx_domain *domain, u64 gfn, const struct bvx_entry *entry, int type,
 		       struct bvx_entry *old);
+/*
+ * Empties pages that have `type` each; the holds of what lay there are the caller's. At most
+ * BVX_CLEAR_PAGES, which is what a guest's TLBs are flushed once for. sleep.
+ */
+#define BVX_CLEAR_PAGES 16u
+void bvx_p2m_clear_pages(struct bvx_domain *domain, const u64 *gfns, const enum bvx_type *types,
+			 u32 count);
 /* Gives back what an entry that was taken out stood for. sleep. */
 void bvx_p2m_release(struct bvx_domain *domain, const struct bvx_entry *old);
 /* Empties a page and releases it. */

@@ -175,54 +175,107 @@ static s16 map_one(struct bvx_call *call, struct gnttab_map_grant_ref *op)
 
 /* ---- unmap ---- */
 
-static void map_end(struct bvx_domain *domain, const struct bvx_map *map)
-{
-	const struct bvx_entry nothing = { .type = BVX_NONE };
-	bool readonly = map->flags & GNTMAP_readonly;
-	struct bvx_entry old;
-	struct bvx_use use = {
-		.granter = map->granter,
-		.ref = map->ref,
-		.write = !readonly,
-		.gfn = map->entry_gfn,
-		.mfn = map->mfn,
-	};
+/* Maps that were taken out of their handles, so many that their pages are left at once. */
+struct ending {
+	struct bvx_map map[BVX_CLEAR_PAGES];
+	u32 handle[BVX_CLEAR_PAGES];
+	u32 count;
+};
 
-	bvx_p2m_set_where(domain, map->gfn, &nothing, readonly ? BVX_GRANT_READONLY : BVX_GRANT,
-			  &old);
-	bvx_use_end(&use);
-	bvx_domain_put(map->granter);
+static void maps_end(struct bvx_domain *domain, struct ending *ending)
+{
+	enum bvx_type types[BVX_CLEAR_PAGES];
+	u64 gfns[BVX_CLEAR_PAGES];
+
+	for (u32 i = 0; i < ending->count; i++) {
+		bool readonly = ending->map[i].flags & GNTMAP_readonly;
+
+		gfns[i] = ending->map[i].gfn;
+		types[i] = readonly ? BVX_GRANT_READONLY : BVX_GRANT;
+	}
+	bvx_p2m_clear_pages(domain, gfns, types, ending->count);
+	for (u32 i = 0; i < ending->count; i++) {
+		const struct bvx_map *map = &ending->map[i];
+		struct bvx_use use = {
+			.granter = map->granter,
+			.ref = map->ref,
+			.write = types[i] == BVX_GRANT,
+			.gfn = map->entry_gfn,
+			.mfn = map->mfn,
+		};
+
+		bvx_use_end(&use);
+		bvx_domain_put(map->granter);
+		handle_put(domain->grants, ending->handle[i]);
+	}
+	ending->count = 0;
 }
 
-static s16 unmap_one(struct bvx_call *call, const struct gnttab_unmap_grant_ref *op)
+/* Takes a map out; it ends with those before and after it. */
+static s16 unmap_begin(struct bvx_call *call, const struct gnttab_unmap_grant_ref *op,
+		       struct ending *ending)
 {
 	struct bvx_grants *grants = call->domain->grants;
-	struct bvx_map map;
-
 	const u64 host_addr = op->host_addr;
 
-	if (!map_take(grants, op->handle, &host_addr, &map)) {
+	if (!map_take(grants, op->handle, &host_addr, &ending->map[ending->count])) {
 		bvx_call_refuse(call, XEN_EINVAL, "handle %u is no map at %#llx", op->handle,
 				(u64)op->host_addr);
 		return op->handle < grants->map_blocks * MAPS_A_BLOCK ? GNTST_bad_virt_addr :
 									GNTST_bad_handle;
 	}
-	map_end(call->domain, &map);
-	handle_put(grants, op->handle);
+	ending->handle[ending->count++] = op->handle;
 	return GNTST_okay;
+}
+
+/* One pass of BVX_CLEAR_PAGES items at most: their statuses are told when the maps have ended. */
+static int unmap_some(struct bvx_call *call, u64 gva, u32 count)
+{
+	struct gnttab_unmap_grant_ref op[BVX_CLEAR_PAGES];
+	struct ending ending = { .count = 0 };
+	int error = 0;
+
+	for (u32 i = 0; i < count && !error; i++) {
+		error = bvx_copy_in(call->vcpu, &op[i], gva + i * sizeof(*op), sizeof(*op));
+		if (!error)
+			op[i].status = unmap_begin(call, &op[i], &ending);
+		else
+			count = i;
+	}
+	maps_end(call->domain, &ending);
+	if (bvx_copy_out(call->vcpu, gva, op, count * sizeof(*op)))
+		error = -XEN_EFAULT;
+	return error ? bvx_call_refuse(call, XEN_EFAULT, "items at %#llx", gva) : 0;
+}
+
+static long unmap_items(struct bvx_call *call, u64 gva, u32 count)
+{
+	for (u32 done = 0; done < count; done += BVX_CLEAR_PAGES) {
+		u32 some = count - done < BVX_CLEAR_PAGES ? count - done : BVX_CLEAR_PAGES;
+		int error = unmap_some(
+			call, gva + (u64)done * sizeof(struct gnttab_unmap_grant_ref), some);
+
+		if (error)
+			return error;
+		if (bvx_call_breathe(call))
+			return 0;
+	}
+	return 0;
 }
 
 void bvx_grants_release(struct bvx_domain *domain)
 {
 	struct bvx_grants *grants = domain->grants;
-	struct bvx_map map;
+	struct ending ending = { .count = 0 };
 
 	for (u32 handle = 0; handle < grants->map_blocks * MAPS_A_BLOCK; handle++) {
-		if (!map_take(grants, handle, NULL, &map))
+		if (!map_take(grants, handle, NULL, &ending.map[ending.count]))
 			continue;
-		map_end(domain, &map);
-		handle_put(grants, handle);
+		ending.handle[ending.count++] = handle;
+		if (ending.count == BVX_CLEAR_PAGES)
+			maps_end(domain, &ending);
 	}
+	maps_end(domain, &ending);
 }
 
 /* ---- copy ---- */
@@ -329,14 +382,6 @@ static long map_item(struct bvx_call *call, void *item)
 	return 0;
 }
 
-static long unmap_item(struct bvx_call *call, void *item)
-{
-	struct gnttab_unmap_grant_ref *op = item;
-
-	op->status = unmap_one(call, op);
-	return 0;
-}
-
 static long copy_item(struct bvx_call *call, void *item)
 {
 	struct gnttab_copy *op = item;
@@ -439,27 +484,28 @@ struct grant_op {
 	bool single; /* the count must be 1 */
 	long (*perform)(struct bvx_call *call, void *item);
 	const char *narrow; /* as struct bvx_op has it */
+	long (*array)(struct bvx_call *call, u64 gva, u32 count); /* in the place of perform */
 };
 
 static const struct grant_op ops[] = {
 	[GNTTABOP_map_grant_ref] = { "GNTTABOP_map_grant_ref", sizeof(struct gnttab_map_grant_ref),
-				     false, map_item, NULL },
+				     false, map_item, NULL, NULL },
 	[GNTTABOP_unmap_grant_ref] = { "GNTTABOP_unmap_grant_ref",
-				       sizeof(struct gnttab_unmap_grant_ref), false, unmap_item,
-				       NULL },
+				       sizeof(struct gnttab_unmap_grant_ref), false, NULL, NULL,
+				       unmap_items },
 	[GNTTABOP_setup_table] = { "GNTTABOP_setup_table", sizeof(struct gnttab_setup_table), true,
-				   setup_table, "242p" },
+				   setup_table, "242p", NULL },
 	[GNTTABOP_copy] = { "GNTTABOP_copy", sizeof(struct gnttab_copy), false, copy_item,
-			    "p22|p22|222" },
+			    "p22|p22|222", NULL },
 	[GNTTABOP_query_size] = { "GNTTABOP_query_size", sizeof(struct gnttab_query_size), true,
-				  query_size, NULL },
+				  query_size, NULL, NULL },
 	[GNTTABOP_set_version] = { "GNTTABOP_set_version", sizeof(struct gnttab_set_version), true,
-				   set_version, NULL },
+				   set_version, NULL, NULL },
 	[GNTTABOP_get_status_frames] = { "GNTTABOP_get_status_frames",
 					 sizeof(struct gnttab_get_status_frames), true,
-					 get_status_frames, "422p" },
+					 get_status_frames, "422p", NULL },
 	[GNTTABOP_get_version] = { "GNTTABOP_get_version", sizeof(struct gnttab_get_version), true,
-				   get_version, NULL },
+				   get_version, NULL, NULL },
 };
 
 static long items(struct bvx_call *call, const struct grant_op *op, u64 gva, u32 count)
@@ -497,5 +543,6 @@ long bvx_grant_table_op(struct bvx_call *call)
 	/* Long arrays give way between items. */
 	if (count > 32 && call->vcpu->in_exit)
 		return BVX_LATER;
-	return items(call, &ops[cmd], call->args[1], count);
+	return ops[cmd].array ? ops[cmd].array(call, call->args[1], count) :
+				items(call, &ops[cmd], call->args[1], count);
 }

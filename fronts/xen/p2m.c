@@ -206,6 +206,14 @@ static bool is_pod(u64 leaf)
 	return leaf & LEAF && (leaf >> TYPE_SHIFT & TYPE_MASK) == BVX_POD;
 }
 
+/* What was copied to or from lately may lie elsewhere now. Under the lock. */
+static void hot_forget(struct bvx_p2m *p2m)
+{
+	for (unsigned int i = 0; i < BVX_HOT_PAGES; i++)
+		__atomic_store_n(&p2m->hot[i], 0, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&p2m->generation, 1, __ATOMIC_SEQ_CST);
+}
+
 static void slot_switch(struct bvx_domain *domain, u64 gfn, u64 *slot, u64 value, u64 pages)
 {
 	u64 start = gfn << BV_PAGE_SHIFT, end = (gfn + pages) << BV_PAGE_SHIFT;
@@ -217,9 +225,7 @@ static void slot_switch(struct bvx_domain *domain, u64 gfn, u64 *slot, u64 value
 		bv_mem_invalidate_begin(domain->vm, start, end);
 	bv_host_spin_lock(&domain->p2m.lock);
 	*slot = value;
-	for (unsigned int i = 0; i < BVX_HOT_PAGES; i++)
-		__atomic_store_n(&domain->p2m.hot[i], 0, __ATOMIC_RELAXED);
-	__atomic_fetch_add(&domain->p2m.generation, 1, __ATOMIC_SEQ_CST);
+	hot_forget(&domain->p2m);
 	bv_host_spin_unlock(&domain->p2m.lock);
 	if (was)
 		bv_mem_invalidate_end(domain->vm, start, end);
@@ -279,6 +285,45 @@ int bvx_p2m_set_where(struct bvx_domain *domain, u64 gfn, const struct bvx_entry
 		      enum bvx_type type, struct bvx_entry *old)
 {
 	return set(domain, gfn, entry, type, old);
+}
+
+/* The entry of a page that is of that type, for itself; NULL: it is not. Under `change`. */
+static u64 *slot_of_type(struct bvx_domain *domain, u64 gfn, enum bvx_type type)
+{
+	u64 *slot = slot_at(&domain->p2m, gfn, 1);
+
+	return slot && leaf_read(*slot, gfn, 1).type == type ? slot : NULL;
+}
+
+void bvx_p2m_clear_pages(struct bvx_domain *domain, const u64 *gfns, const enum bvx_type *types,
+			 u32 count)
+{
+	u64 *slots[BVX_CLEAR_PAGES], pages[BVX_CLEAR_PAGES], start = ~0ULL, end = 0;
+	u32 found = 0;
+
+	bv_assert(count <= BVX_CLEAR_PAGES);
+	bv_host_mutex_lock(&domain->p2m.change);
+	for (u32 i = 0; i < count; i++) {
+		slots[found] = slot_of_type(domain, gfns[i], types[i]);
+		if (!slots[found])
+			continue;
+		pages[found] = gfns[i] << BV_PAGE_SHIFT;
+		start = pages[found] < start ? pages[found] : start;
+		end = pages[found] >= end ? pages[found] + BV_PAGE_SIZE : end;
+		found++;
+	}
+	if (found) {
+		bv_mem_invalidate_begin_pages(domain->vm, pages, found, start, end);
+		bv_host_spin_lock(&domain->p2m.lock);
+		for (u32 i = 0; i < found; i++)
+			*slots[i] = 0;
+		hot_forget(&domain->p2m);
+		bv_host_spin_unlock(&domain->p2m.lock);
+		bv_mem_invalidate_end(domain->vm, start, end);
+	}
+	for (u32 i = 0; i < found && domain->hardware; i++)
+		tell_devices(pages[i] >> BV_PAGE_SHIFT, 0, 1);
+	bv_host_mutex_unlock(&domain->p2m.change);
 }
 
 void bvx_p2m_release(struct bvx_domain *domain, const struct bvx_entry *old)

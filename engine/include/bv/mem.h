@@ -86,6 +86,9 @@ int bv_mem_write(struct bv_vm *vm, u64 gpa, const void *from, size_t bytes);
  * returns. Calls nest. Context: no sleep needed, spin locks of the host may be held, interrupts on.
  */
 void bv_mem_invalidate_begin(struct bv_vm *vm, u64 start, u64 end);
+/* The same for pages anywhere in [start, end), which leave the TLBs all at once. */
+void bv_mem_invalidate_begin_pages(struct bv_vm *vm, const u64 *pages, u32 count, u64 start,
+				   u64 end);
 void bv_mem_invalidate_end(struct bv_vm *vm, u64 start, u64 end);
 /*
  * Whether a frame in the range was used since last asked; with `clear` forgets that. Context as
