@@ -76,11 +76,21 @@ capped() {
 }
 
 # It comes from CPU 1 to the one where it would rather run, and stays while that is free.
-soft() {
+soft_alone() {
 	quiet xl pause a && quiet xl pause b && quiet xl vcpu-pin Domain-0 all 1 &&
 		quiet xl vcpu-pin c all 1 && quiet xl vcpu-pin c all all 2 && sleep 1 &&
-		on_cpu_mostly c 2 && quiet xl pause c && quiet xl vcpu-pin Domain-0 all all &&
-		quiet xl unpause a && quiet xl unpause b
+		on_cpu_mostly c 2
+}
+
+# However that came out, the others go on.
+soft() {
+	local status=0 guest
+	soft_alone || status=1
+	quiet xl pause c && quiet xl vcpu-pin Domain-0 all all || status=1
+	for guest in a b; do
+		quiet xl unpause $guest || status=1
+	done
+	return $status
 }
 
 on_cpu_mostly() {
