@@ -184,6 +184,9 @@ static u64 call_something(struct player *player)
 
 	player->spares = kind->number == HC_MEMORY;
 	fill(player, player->words, WORDS);
+	/* Of reservations the order is here: a large one from frame 0 on has the guest itself in it. */
+	if (player->spares && any(player, 64))
+		player->words[2] = (player->words[2] & ~0xffffffffull) | any(player, 3);
 	player->spares = true;
 	if (!any(player, 4))
 		fill(player, player->list, WORDS);
