@@ -126,13 +126,17 @@ static const struct kind {
 };
 
 /*
- * What the guest would not come back from: its end, a poll without one, and CPU 0, which tells how
- * it went, taken out of service.
+ * What the guest would not come back from: its end, a poll without one, upcalls that look like
+ * exceptions with an error code, and CPU 0, which tells how it went, taken out of service.
  */
 static bool is_the_end(struct player *player, u64 number, u64 subop, u64 second)
 {
 	if (number == HC_SCHED && subop == 3)
 		player->words[2] = 1 + any(player, 1ull << 34);
+	if (number == HC_HVM && subop == 0 && !(player->words[0] >> 32))
+		player->words[1] = 2ull << 56 | (0x20 + any(player, 0x60));
+	if (number == HC_HVM && subop == 23)
+		player->words[0] = any(player, 5) | (0x20 + any(player, 0x60)) << 32;
 	return (number == HC_SCHED && subop == 2) || (number == HC_VCPU && subop == 2 && !second);
 }
 
@@ -184,7 +188,7 @@ static u64 call_something(struct player *player)
 
 	player->spares = kind->number == HC_MEMORY;
 	fill(player, player->words, WORDS);
-	/* Of reservations the order is here: a large one from frame 0 on has the guest itself in it. */
+	/* Of reservations the order is here: from frame 0 on, a large one has the guest in it. */
 	if (player->spares && any(player, 64))
 		player->words[2] = (player->words[2] & ~0xffffffffull) | any(player, 3);
 	player->spares = true;

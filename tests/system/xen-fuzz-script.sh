@@ -64,7 +64,7 @@ life() {
 	create hostile || return
 	until_so $((4 * $2 + 60)) is_over || echo "hostile, seed $1: is not over, and is ended"
 	xl dmesg >/tmp/dmesg
-	! lists hostile || quiet xl destroy hostile || return
+	quiet xl destroy hostile >/dev/null || no lists hostile || return
 	echo "figure   seed $1: $(sed -nE 's/^\(d[0-9]+\) (CALLS .*)/\1/p' /tmp/dmesg)"
 	is_gone hostile
 }
