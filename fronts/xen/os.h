@@ -219,10 +219,14 @@ void bvx_host_dom0_eoi(u8 vector);
 
 /*
  * What lies under Dom0's guest frames [gfn, gfn + count) has changed: its devices may read or write
- * [mfn, mfn + count) there, or nothing. When it returns, no device reaches what was there before.
- * One call at a time. sleep.
+ * [mfn, mfn + count) there, or nothing. One call at a time. sleep.
  */
 void bvx_host_dom0_dma(struct bv_gfn gfn, struct bv_mfn mfn, u64 count, bool read, bool write);
+/*
+ * When it returns, no device reaches what was there before the calls until now. One at a time, with
+ * those. sleep.
+ */
+void bvx_host_dom0_dma_done(void);
 
 struct bvx_pci {
 	u16 segment;

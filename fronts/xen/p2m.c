@@ -229,8 +229,10 @@ static void slot_switch(struct bvx_domain *domain, u64 gfn, u64 *slot, u64 value
 	bv_host_spin_unlock(&domain->p2m.lock);
 	if (was)
 		bv_mem_invalidate_end(domain->vm, start, end);
-	if (domain->hardware)
+	if (domain->hardware) {
 		tell_devices(gfn, value, pages);
+		bvx_host_dom0_dma_done();
+	}
 	if (domain->p2m.end < gfn + pages)
 		__atomic_store_n(&domain->p2m.end, gfn + pages, __ATOMIC_RELEASE);
 }
@@ -323,6 +325,8 @@ void bvx_p2m_clear_pages(struct bvx_domain *domain, const u64 *gfns, const enum 
 	}
 	for (u32 i = 0; i < found && domain->hardware; i++)
 		tell_devices(pages[i] >> BV_PAGE_SHIFT, 0, 1);
+	if (domain->hardware)
+		bvx_host_dom0_dma_done();
 	bv_host_mutex_unlock(&domain->p2m.change);
 }
 

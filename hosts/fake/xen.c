@@ -461,6 +461,10 @@ void bvx_host_dom0_dma(struct bv_gfn gfn, struct bv_mfn mfn, u64 count, bool rea
 	(void)gfn, (void)mfn, (void)count, (void)read, (void)write;
 }
 
+void bvx_host_dom0_dma_done(void)
+{
+}
+
 int bvx_host_pci_add(struct bvx_pci pci, const struct bvx_pci_info *info)
 {
 	(void)info;

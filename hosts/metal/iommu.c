@@ -8,9 +8,10 @@
  * The front tells of each change (bvx_host_dom0_dma), under its mutex, so one at a time. Interrupts
  * are not remapped.
  *
- * What is taken away is gone from the units' caches when the call returns: the front gives the
- * frame back only then. Where there is no memory to cut a block, the whole block goes: a device
- * that loses what it should have fails, one that keeps what it should not is worse.
+ * What is taken away is gone from the units' caches when the front is told so
+ * (bvx_host_dom0_dma_done): it gives frames back only then. Where there is no memory to cut a
+ * block, the whole block goes: a device that loses what it should have fails, one that keeps what
+ * it should not is worse.
  */
 #include "hosts/metal/metal.h"
 #include "hosts/metal/iommu.h"
@@ -164,6 +165,10 @@ void bvx_host_dom0_dma(struct bv_gfn gfn, struct bv_mfn mfn, u64 count, bool rea
 	if (!iommu.kind)
 		return;
 	change(gfn.n, mfn.n, count, (read ? DMA_READ : 0) | (write ? DMA_WRITE : 0));
+}
+
+void bvx_host_dom0_dma_done(void)
+{
 	if (iommu.enabled)
 		iommu.kind->flush();
 }

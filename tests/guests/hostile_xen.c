@@ -115,13 +115,13 @@ static const struct kind {
 	enum shape shape;
 	u32 version;
 } kinds[] = {
-	{ HC_MEMORY, 30, SUBOP_ARG, 0 },       { HC_GRANT, 13, SUBOP_ARG_COUNT, 0 },
-	{ HC_EVENT, 15, SUBOP_ARG, 0 },	       { HC_VCPU, 14, SUBOP_NUMBER_ARG, 0 },
-	{ HC_SCHED, 8, SUBOP_ARG, 0 },	       { HC_HVM, 26, SUBOP_ARG, 0 },
-	{ HC_VERSION, 13, SUBOP_ARG, 0 },      { HC_SYSCTL, 30, WITH_VERSION, 0x15 },
-	{ HC_DOMCTL, 90, WITH_VERSION, 0x15 }, { HC_PLATFORM, 66, WITH_VERSION, 0x03000001 },
-	{ HC_PHYSDEV, 32, SUBOP_ARG, 0 },      { HC_MULTICALL, 1, ARG_COUNT, 0 },
-	{ HC_CONSOLE, 3, SUBOP_ARG, 0 },       { HC_SET_TIMER, 1, NUMBERS, 0 },
+	{ HC_MEMORY, 30, SUBOP_ARG, 0 },	{ HC_GRANT, 13, SUBOP_ARG_COUNT, 0 },
+	{ HC_EVENT, 15, SUBOP_ARG, 0 },		{ HC_VCPU, 14, SUBOP_NUMBER_ARG, 0 },
+	{ HC_SCHED, 8, SUBOP_ARG, 0 },		{ HC_HVM, 26, SUBOP_ARG, 0 },
+	{ HC_VERSION, 13, SUBOP_ARG, 0 },	{ HC_SYSCTL, 30, WITH_VERSION, 0x15 },
+	{ HC_DOMCTL, 90, WITH_VERSION, 0x15 },	{ HC_PLATFORM, 66, WITH_VERSION, 0x03000001 },
+	{ HC_PHYSDEV, 32, SUBOP_ARG, 0 },	{ HC_MULTICALL, 1, ARG_COUNT, 0 },
+	{ HC_CONSOLE, 3, SUBOP_NUMBER_ARG, 0 }, { HC_SET_TIMER, 1, NUMBERS, 0 },
 	{ HC_VM_ASSIST, 8, SUBOP_ARG, 0 },
 };
 
@@ -129,15 +129,16 @@ static const struct kind {
  * What the guest would not come back from: its end, a poll without one, upcalls that look like
  * exceptions with an error code, and CPU 0, which tells how it went, taken out of service.
  */
-static bool is_the_end(struct player *player, u64 number, u64 subop, u64 second)
+static bool is_the_end(struct player *player, u64 number, u64 subop, u64 arg, u64 second)
 {
 	if (number == HC_SCHED && subop == 3)
-		player->words[2] = 1 + any(player, 1ull << 34);
+		player->words[2] = 1 + any(player, 1ull << 30);
 	if (number == HC_HVM && subop == 0 && !(player->words[0] >> 32))
 		player->words[1] = 2ull << 56 | (0x20 + any(player, 0x60));
 	if (number == HC_HVM && subop == 23)
 		player->words[0] = any(player, 5) | (0x20 + any(player, 0x60)) << 32;
-	return (number == HC_SCHED && subop == 2) || (number == HC_VCPU && subop == 2 && !second);
+	return (number == HC_SCHED && subop == 2) || (number == HC_VCPU && subop == 2 && !second) ||
+	       (number == HC_SCHED && subop == 3 && arg != (u64)player->words);
 }
 
 static u64 call_kind(struct player *player, const struct kind *kind)
@@ -146,10 +147,17 @@ static u64 call_kind(struct player *player, const struct kind *kind)
 
 	if (!any(player, 32))
 		arg = number(player);
-	/* Its own text must have room, too. */
-	if (!any(player, 64) && kind->number != HC_CONSOLE)
+	/*
+	 * Its own text must have room, too; and what arrays overwrite must not be the guest itself.
+	 */
+	if (!any(player, 64) && kind->number != HC_CONSOLE) {
 		count = number(player);
-	if (is_the_end(player, kind->number, subop, count))
+		if (kind->shape == ARG_COUNT || kind->shape == SUBOP_ARG_COUNT) {
+			arg = PLAY_BEGIN + any(player, PLAY_BYTES);
+			count = any(player, 8) ? any(player, 2000) : count;
+		}
+	}
+	if (is_the_end(player, kind->number, subop, arg, count))
 		return 0;
 	switch (kind->shape) {
 	case SUBOP_NUMBER_ARG:
@@ -174,11 +182,14 @@ static void multicall_fill(struct player *player)
 	for (i = 0; i + 8 <= WORDS; i += 8) {
 		const struct kind *kind = &kinds[any(player, ARRAY_SIZE(kinds))];
 
-		player->words[i] = kind->number == HC_SCHED ? HC_VERSION : kind->number;
+		player->words[i] = kind->number == HC_SCHED || kind->number == HC_CONSOLE ?
+					   HC_VERSION :
+					   kind->number;
 		player->words[i + 2] = any(player, kind->subops);
 		if (kind->number == HC_VCPU && player->words[i + 2] == 2)
 			player->words[i + 2] = 3;
 		player->words[i + 3] = (u64)player->list;
+		player->words[i + 4] = any(player, 5);
 	}
 }
 
@@ -372,7 +383,7 @@ static void all_cpus_call_nonsense(void)
 	while (rdtsc() < quiet)
 		cpu_pause();
 	/* Others may be out of service: nobody waits for them. */
-	say("CALLS %u, done well: %u, on %u CPUs\n", calls_made, calls_done_well, count);
+	say("\nCALLS %u, done well: %u, on %u CPUs\n", calls_made, calls_done_well, count);
 	CHECK(calls_made > 0);
 	CHECK(calls_done_well > 0);
 }
