@@ -87,6 +87,53 @@ TEST(a_processor_that_lacks_something_is_refused_by_its_name)
 	CHECK(refused_for(&msrs, "INVEPT"));
 }
 
+/* One control gone, or insisted on, in the MSRs that count on this processor. */
+static struct vmx_msrs control_changed(enum vmx_word word, unsigned int bit, bool insist)
+{
+	struct vmx_msrs msrs = skylake;
+	u64 *capability = word == VMX_PIN   ? &msrs.true_pin :
+			  word == VMX_PROC  ? &msrs.true_proc :
+			  word == VMX_PROC2 ? &msrs.proc2 :
+			  word == VMX_EXIT  ? &msrs.true_exit :
+					      &msrs.true_entry;
+
+	if (insist)
+		*capability |= 1ull << bit;
+	else
+		*capability &= ~(1ull << (32 + bit));
+	return msrs;
+}
+
+TEST(each_control_of_the_table_is_needed_wanted_or_never_set_as_it_says)
+{
+	static const struct {
+		enum vmx_word word;
+		unsigned int bit, use;
+		const char *name;
+	} rows[] = {
+#define CONTROL_TEST(word, name, bit, use, text) { VMX_##word, bit, VMX_##use, text },
+		VMX_CONTROLS(CONTROL_TEST)
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct vmx_msrs gone = control_changed(rows[i].word, rows[i].bit, false);
+		struct vmx_msrs insists = control_changed(rows[i].word, rows[i].bit, true);
+
+		if (rows[i].use == VMX_NEED || rows[i].use == VMX_TIMES) {
+			CHECK(refused_for(&gone, rows[i].name));
+		} else {
+			CHECK(computed(&gone));
+			CHECK_EQ(caps.control[rows[i].word] & 1u << rows[i].bit, 0);
+		}
+		if (rows[i].use == VMX_NEED || rows[i].use == VMX_WANT) {
+			CHECK(computed(&insists));
+			CHECK(caps.control[rows[i].word] & 1u << rows[i].bit);
+		} else {
+			CHECK(refused_for(&insists, rows[i].name));
+		}
+	}
+}
+
 TEST(a_processor_that_insists_on_what_is_not_wanted_is_refused)
 {
 	struct vmx_msrs msrs = skylake;
