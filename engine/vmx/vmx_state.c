@@ -64,7 +64,7 @@ static u32 seg_rights(unsigned int number, const struct bv_seg *seg, bool long_m
 		attr = (attr & ~BV_SEG_S) | BV_SEG_P | 2;
 		if (long_mode)
 			attr |= BV_SYS_TSS_BUSY;
-	} else if (number != BV_SEG_LDTR) {
+	} else if (number != BV_SEG_LDTR && attr & BV_SEG_P) {
 		attr |= BV_SEG_TYPE_ACCESSED;
 	}
 	if (seg->limit >> 20)
