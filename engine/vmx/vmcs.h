@@ -59,6 +59,7 @@
 #define VMX_BASIC_TYPE_WB 6u
 #define VMX_BASIC_TRUE BV_BIT(55)
 /* A.6 */
+#define VMX_MISC_TIMER_SHIFT 0x1f /* the preemption timer's ticks, in those of the TSC */
 #define VMX_MISC_STORES_LMA BV_BIT(5)
 #define VMX_MISC_HLT BV_BIT(6)
 #define VMX_MISC_ZERO_LENGTH BV_BIT(30)
@@ -107,7 +108,7 @@ enum vmx_word {
 	CONTROL(PIN, EXTERNAL_INTERRUPT, 0, NEED, "external-interrupt exiting")      \
 	CONTROL(PIN, NMI, 3, NEED, "NMI exiting")                                    \
 	CONTROL(PIN, VIRTUAL_NMIS, 5, NEED, "virtual NMIs")                          \
-	CONTROL(PIN, PREEMPTION_TIMER, 6, NEVER, "activate VMX-preemption timer")    \
+	CONTROL(PIN, PREEMPTION_TIMER, 6, WANT, "activate VMX-preemption timer")     \
 	CONTROL(PIN, POSTED_INTERRUPTS, 7, NEVER, "process posted interrupts")       \
 	CONTROL(PROC, INTERRUPT_WINDOW, 2, TIMES, "interrupt-window exiting")        \
 	CONTROL(PROC, TSC_OFFSETTING, 3, NEED, "use TSC offsetting")                 \
@@ -256,6 +257,7 @@ enum vmx_control {
 	FIELD(GUEST_BLOCKING, 0x4824, "guest interruptibility state")                    \
 	FIELD(GUEST_ACTIVITY, 0x4826, "guest activity state")                            \
 	FIELD(GUEST_SYSENTER_CS, 0x482a, "guest IA32_SYSENTER_CS")                       \
+	FIELD(TIMER, 0x482e, "VMX-preemption timer value")                               \
 	FIELD(HOST_SYSENTER_CS, 0x4c00, "host IA32_SYSENTER_CS")
 
 #define VMX_FIELDS_NATURAL(FIELD)                                            \

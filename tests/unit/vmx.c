@@ -50,7 +50,7 @@ TEST(controls_are_what_is_wanted_must_be_and_may_be)
 	CHECK_EQ(vmx_control_make(0x000000f000000010, 0x20), 0x30);
 	CHECK_EQ(vmx_control_make(0x000000f000000010, 0x01), 0x10);
 	CHECK(computed(&skylake));
-	CHECK_EQ(caps.control[VMX_PIN], 0x16 | 0x29);
+	CHECK_EQ(caps.control[VMX_PIN], 0x16 | 0x69);
 	CHECK_EQ(caps.control[VMX_PROC] & (1u << 15 | 1u << 16), 0);
 	CHECK(caps.control[VMX_PROC] & 1u << 31);
 	CHECK_EQ(caps.control[VMX_PROC2],
