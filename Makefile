@@ -51,8 +51,9 @@ LONG_TESTS := $(addprefix tests/system/,bv-data bv-debian bv-devices bv-faults b
 	bv-login bv-many bv-others data demo fuzz-ioctl guests host life linux-login memory \
 	other-guests state xen-console xen-dma xen-dom0 xen-domu xen-fuzz xen-guests xen-iommu \
 	xen-libvirt xen-life xen-save xen-shares xen-tools)
-# On VT-x, which Bochs emulates, and that takes some minutes: make test-vtx. (vtx-quick is short.)
-VTX_TESTS := $(addprefix tests/system/,vtx-guests vtx-linux)
+# On VT-x, which Bochs emulates, and that takes some minutes: make test-vtx. (vtx-quick and
+# vtx-xen-quick are short.)
+VTX_TESTS := $(addprefix tests/system/,vtx-guests vtx-linux vtx-xen)
 SHORT_TESTS := $(filter-out $(LONG_TESTS) $(VTX_TESTS),$(SYSTEM_TESTS))
 
 # The newest Debian headers of each kernel line that we build for, whatever kernel runs here.
@@ -362,7 +363,7 @@ test-long: module guests hypervisor bv ## the long tests in the emulated PC
 	@tests/run $(LONG_TESTS)
 
 .PHONY: test-vtx
-test-vtx: module guests ## the tests on VT-x, under Bochs
+test-vtx: module guests hypervisor ## the tests on VT-x, under Bochs
 	@tests/run $(VTX_TESTS)
 
 .PHONY: bench

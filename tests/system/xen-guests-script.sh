@@ -38,7 +38,7 @@ guest_boot() {
 	return 0
 }
 
-mkdir guests && tar -C guests -xf guests.tar
+mkdir guests && tar -C guests -mxf guests.tar
 # shellcheck disable=SC1091
 source ./run-guests
 # shellcheck disable=SC2086
