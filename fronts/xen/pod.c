@@ -6,7 +6,8 @@
  * reads its memory, first touches such a page. Called by the p2m's readers and by memory_op.
  *
  * Theory. Frames that wait for that are the pool: the domain's own, charged to it, zeroed when they
- * are taken. Blocks of 2 MiB are kept whole as long as they can, so that large pages stay large. As
+ * are taken. Blocks of 2 MiB are kept whole as long as they can, so that large pages stay large,
+ * and given whole as long as there is enough for a guest that touches all others in few places. As
  * long as there are more pages without a frame than frames in the pool, what the guest gives back
  * goes to the pool: its balloon driver touches a page before it gives it away, so it needs a few to
  * begin with, and has them again.
@@ -20,6 +21,8 @@
 
 #define BLOCK_ORDER 9
 #define BLOCK_PAGES (1u << BLOCK_ORDER)
+/* Of the pages without a frame one in so many is touched before the balloon driver is done. */
+#define TOUCHED 8
 
 /* ---- the pool ---- */
 
@@ -119,6 +122,12 @@ int bvx_pod_target(struct bvx_domain *domain, u64 target)
 
 /* ---- the guest ---- */
 
+static bool enough_for_block(const struct bvx_domain *domain)
+{
+	return domain->pod.pooled >= BLOCK_PAGES &&
+	       domain->pod.pooled - BLOCK_PAGES >= (domain->pod.entries - BLOCK_PAGES) / TOUCHED;
+}
+
 /* A frame for the page, or for the whole block where both are whole. Under `change`. */
 static int fill_locked(struct bvx_domain *domain, u64 gfn)
 {
@@ -128,7 +137,8 @@ static int fill_locked(struct bvx_domain *domain, u64 gfn)
 
 	if (there.type != BVX_POD)
 		return 0;
-	if (there.order >= BLOCK_ORDER && pool_take(domain, &fresh.mfn, BLOCK_ORDER))
+	if (there.order >= BLOCK_ORDER && enough_for_block(domain) &&
+	    pool_take(domain, &fresh.mfn, BLOCK_ORDER))
 		fresh.order = BLOCK_ORDER;
 	else if (!pool_take_page(domain, &fresh.mfn))
 		return bvx_refuse(domain, XEN_ENOMEM,

@@ -609,6 +609,34 @@ TEST(memory_comes_when_it_is_touched)
 	world_stop();
 }
 
+/* 600 pages for 1024: one block of 512, and the others one by one. */
+TEST(memory_comes_in_blocks_while_there_is_enough)
+{
+	struct xen_memory_reservation op = { .nr_extents = 2,
+					     .extent_order = 9,
+					     .mem_flags = XENMEMF_populate_on_demand };
+	struct xen_domctl max = { .u.max_mem.max_memkb = 600 * 4 };
+	struct dom d;
+	u64 word;
+
+	world_start();
+	domu_make(&d, 1, 0);
+	CHECK_EQ(domctl(&max, XEN_DOMCTL_max_mem, d.domain->id), 0);
+	pod(&d, XENMEM_set_pod_target, 600);
+	op.domid = (domid_t)d.domain->id;
+	op.extent_start.p = (void *)LIST;
+	((xen_pfn_t *)at(dom0.domain, LIST))[0] = 0;
+	((xen_pfn_t *)at(dom0.domain, LIST))[1] = 512;
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_populate_physmap, &op), 2);
+	CHECK_EQ(bvx_copy_from_gpa(d.domain, 0x5000, &word, 8), 0);
+	CHECK(pod_is(&d, 600, 88, 512));
+	CHECK_EQ(bvx_p2m_look(&d.domain->p2m, 7).order, 9);
+	CHECK_EQ(bvx_copy_from_gpa(d.domain, 600ULL << 12, &word, 8), 0);
+	CHECK(pod_is(&d, 600, 87, 511));
+	domu_destroy(&d);
+	world_stop();
+}
+
 TEST(the_tools_hear_that_a_guest_has_no_numa_nodes)
 {
 	struct xen_vnuma_topology_info op = { 0 };
