@@ -117,6 +117,23 @@ says() {
 	return 1
 }
 
+rounds() {
+	grep -ac "^round $1 " "$busy_log"
+}
+
+more_rounds() {
+	[[ $(rounds 0) -gt $((zero + 2)) && $(rounds 1) -gt $((one + 2)) ]]
+}
+
+# works [LOG]: both workers of the guest "busy" (busy.sh) go on from here, and no sum was wrong
+works() {
+	busy_log=${1:-/var/log/xen/guest-busy.log}
+	zero=$(rounds 0) one=$(rounds 1)
+	until_so 240 more_rounds && ! grep -a BAD "$busy_log" && return
+	tail -n 15 "$busy_log"
+	return 1
+}
+
 # Within 1 MiB, or $slack: the counts of who holds frames stay where Dom0 has once mapped a guest's
 # frames, a page for 2 MiB (fronts/xen/frames.c).
 memory_is_back() {

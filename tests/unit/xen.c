@@ -548,6 +548,24 @@ static struct xen_pod_target pod(struct dom *d, u32 cmd, u64 target)
 	return op;
 }
 
+/* A guest that has `target` pages of the 1024 that it is told of. */
+static void pod_make(struct dom *d, u64 most, u64 target)
+{
+	struct xen_memory_reservation op = { .nr_extents = 2,
+					     .extent_order = 9,
+					     .mem_flags = XENMEMF_populate_on_demand };
+	struct xen_domctl max = { .u.max_mem.max_memkb = most * 4 };
+
+	domu_make(d, 1, 0);
+	CHECK_EQ(domctl(&max, XEN_DOMCTL_max_mem, d->domain->id), 0);
+	pod(d, XENMEM_set_pod_target, target);
+	op.domid = (domid_t)d->domain->id;
+	op.extent_start.p = (void *)LIST;
+	((xen_pfn_t *)at(dom0.domain, LIST))[0] = 0;
+	((xen_pfn_t *)at(dom0.domain, LIST))[1] = 512;
+	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_populate_physmap, &op), 2);
+}
+
 static bool pod_is(struct dom *d, u64 all, u64 pooled, u64 empty)
 {
 	struct xen_pod_target op = pod(d, XENMEM_get_pod_target, 0);
@@ -567,22 +585,11 @@ static long give_back(struct dom *d, u64 gfn)
 /* 20 pages, one of which is there from the start, for 1024 that it is told of. */
 TEST(memory_comes_when_it_is_touched)
 {
-	struct xen_memory_reservation op = { .nr_extents = 2,
-					     .extent_order = 9,
-					     .mem_flags = XENMEMF_populate_on_demand };
-	struct xen_domctl max = { .u.max_mem.max_memkb = 22 * 4 };
 	struct dom d;
 	u64 word = ~0ULL;
 
 	world_start();
-	domu_make(&d, 1, 0);
-	CHECK_EQ(domctl(&max, XEN_DOMCTL_max_mem, d.domain->id), 0);
-	pod(&d, XENMEM_set_pod_target, 20);
-	op.domid = (domid_t)d.domain->id;
-	op.extent_start.p = (void *)LIST;
-	((xen_pfn_t *)at(dom0.domain, LIST))[0] = 0;
-	((xen_pfn_t *)at(dom0.domain, LIST))[1] = 512;
-	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_populate_physmap, &op), 2);
+	pod_make(&d, 22, 20);
 	CHECK(pod_is(&d, 20, 20, 1024));
 	/* Read, it has zeroes. */
 	CHECK_EQ(bvx_copy_from_gpa(d.domain, 0x5000, &word, 8), 0);
@@ -612,22 +619,11 @@ TEST(memory_comes_when_it_is_touched)
 /* 600 pages for 1024: one block of 512, and the others one by one. */
 TEST(memory_comes_in_blocks_while_there_is_enough)
 {
-	struct xen_memory_reservation op = { .nr_extents = 2,
-					     .extent_order = 9,
-					     .mem_flags = XENMEMF_populate_on_demand };
-	struct xen_domctl max = { .u.max_mem.max_memkb = 600 * 4 };
 	struct dom d;
 	u64 word;
 
 	world_start();
-	domu_make(&d, 1, 0);
-	CHECK_EQ(domctl(&max, XEN_DOMCTL_max_mem, d.domain->id), 0);
-	pod(&d, XENMEM_set_pod_target, 600);
-	op.domid = (domid_t)d.domain->id;
-	op.extent_start.p = (void *)LIST;
-	((xen_pfn_t *)at(dom0.domain, LIST))[0] = 0;
-	((xen_pfn_t *)at(dom0.domain, LIST))[1] = 512;
-	CHECK_EQ(MEMORY(dom0.v[0], XENMEM_populate_physmap, &op), 2);
+	pod_make(&d, 600, 600);
 	CHECK_EQ(bvx_copy_from_gpa(d.domain, 0x5000, &word, 8), 0);
 	CHECK(pod_is(&d, 600, 88, 512));
 	CHECK_EQ(bvx_p2m_look(&d.domain->p2m, 7).order, 9);
