@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #define MAX_CPUS 16
+#define HUGE_PAGE (2u << 20)
 #define TABLES 0xe0000u /* ACPI's tables, where a guest looks for them */
 #define START 0x6000u /* the start info and what hangs on it */
 #define COMMAND_LINE 0x7000u
@@ -505,7 +506,10 @@ static void mmio_exit(struct kvm_run *run)
 static void cpu_run(int cpu, struct kvm_run *run)
 {
 	for (;;) {
-		if (ioctl(cpu, KVM_RUN, 0) && errno != EINTR && errno != EAGAIN) {
+		if (ioctl(cpu, KVM_RUN, 0)) {
+			/* Stock KVM says EAGAIN, and no reason, when a CPU is started. */
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
 			warn("KVM_RUN");
 			stop(run, cpu);
 		}
@@ -555,10 +559,11 @@ static void machine_make(void)
 	vm = CALL(kvm, KVM_CREATE_VM, 0);
 	run_bytes = CALL(kvm, KVM_GET_VCPU_MMAP_SIZE, 0);
 	memory_bytes = (uint64_t)options.mib << 20;
-	memory = mmap(NULL, memory_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		      0);
+	memory = mmap(NULL, memory_bytes + HUGE_PAGE, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		err(2, "%u MiB", options.mib);
+	memory += -(uintptr_t)memory % HUGE_PAGE; /* so that huge pages fit */
 	region.memory_size = memory_bytes;
 	region.userspace_addr = (uintptr_t)memory;
 	CALL(vm, KVM_SET_TSS_ADDR, 0xfffbd000);
