@@ -33,11 +33,21 @@ static void do_cpuid(void)
 	cpuid(1, 0);
 }
 
+static bool has_vmmcall; /* else VMCALL */
+
+static void begin_hypercall(void)
+{
+	has_vmmcall = cpuid(0, 0).ebx == 0x68747541; /* "Auth", of AMD's name */
+}
+
 static void do_hypercall(void)
 {
 	u64 number = 0x7fff; /* nobody's: the way in and out */
 
-	__asm__ volatile("vmmcall" : "+a"(number)::"memory");
+	if (has_vmmcall)
+		__asm__ volatile("vmmcall" : "+a"(number)::"memory");
+	else
+		__asm__ volatile("vmcall" : "+a"(number)::"memory");
 }
 
 static void do_rdmsr(void)
@@ -257,7 +267,7 @@ static void end_timer(void)
 static const struct row rows_1[] = {
 	{ "ram", do_ram, NULL, NULL },
 	{ "cpuid", do_cpuid, NULL, NULL },
-	{ "hypercall", do_hypercall, NULL, NULL },
+	{ "hypercall", do_hypercall, begin_hypercall, NULL },
 	{ "rdmsr-tsc-adjust", do_rdmsr, NULL, NULL },
 	{ "wrmsr-tsc-adjust", do_wrmsr, NULL, NULL },
 	{ "rdmsr-apic-base", do_rdmsr_apic_base, NULL, NULL },
