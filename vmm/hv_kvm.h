@@ -34,7 +34,7 @@ struct hv_vcpu {
 	unsigned int id;
 	struct kvm_run *run;
 	struct kvm_cpuid2 *cpuid; /* what it shows */
-	struct kvm_msr_entry *first_msrs; /* before the guest ran, in hv_vcpu_state()'s order */
+	struct kvm_msr_entry *first_msrs; /* before the guest ran; by place in hv->msrs */
 	uint64_t io; /* an access of at most 8 bytes, for MMIO */
 };
 

@@ -208,7 +208,7 @@ static const struct feature_word {
 	{ 0xd, 0, EAX, 0 },
 	{ 0xd, 0, EDX, 0 },
 	{ 0xd, 1, EAX, 0 },
-	{ 0x40000001, 0, EAX, 0 },
+	{ KVM_CPUID_FEATURES, 0, EAX, 0 },
 	{ 0x80000001, 0, ECX, 0 },
 	{ 0x80000001, 0, EDX, 0 },
 	{ 0x80000007, 0, EDX, 0 },

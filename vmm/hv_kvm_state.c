@@ -67,35 +67,37 @@ static bool is_hidden(uint32_t msr)
 
 /*
  * The first time is before the guest has run. Later what is as it was then is marked: it matters
- * only to a hypervisor that has it, too.
+ * only to a hypervisor that has it, too. By its place in the list, as a vCPU may come to have
+ * others when it is shown another CPUID.
  */
-static void mark_untouched(struct hv_vcpu *vcpu, struct vcpu_state *state)
+static bool is_untouched(struct hv_vcpu *vcpu, uint32_t place, const struct kvm_msr_entry *entry)
 {
-	size_t size = state->msrs_count * sizeof(state->msrs[0]);
-	uint32_t i;
+	const struct kvm_msr_entry *first = &vcpu->first_msrs[place];
 
-	if (!vcpu->first_msrs) {
-		vcpu->first_msrs = malloc(size);
-		if (vcpu->first_msrs)
-			memcpy(vcpu->first_msrs, state->msrs, size);
-	}
-	for (i = 0; i < state->msrs_count && vcpu->first_msrs; i++)
-		state->msrs[i].reserved = state->msrs[i].data == vcpu->first_msrs[i].data;
+	return first->index == entry->index && first->data == entry->data;
 }
 
-static void msrs_get(struct hv_vcpu *vcpu, struct vcpu_state *state)
+static void msrs_get(struct hv_vcpu *vcpu, struct vcpu_state *state, struct snap *snap)
 {
 	const struct kvm_msr_list *list = vcpu->hv->msrs;
+	bool is_first = !vcpu->first_msrs;
 	uint32_t i;
 
+	if (is_first)
+		vcpu->first_msrs = calloc(list->nmsrs, sizeof(vcpu->first_msrs[0]));
+	if (!vcpu->first_msrs)
+		return snap_spoil(snap, "no memory");
 	for (i = 0; i < list->nmsrs && state->msrs_count < STATE_MSRS; i++) {
 		struct kvm_msr_entry *entry = &state->msrs[state->msrs_count];
 
 		entry->index = list->indices[i];
-		if (!is_hidden(entry->index) && msr_call(vcpu, KVM_GET_MSRS, entry))
-			state->msrs_count++;
+		if (is_hidden(entry->index) || !msr_call(vcpu, KVM_GET_MSRS, entry))
+			continue;
+		state->msrs_count++;
+		if (is_first)
+			vcpu->first_msrs[i] = *entry;
+		entry->reserved = is_untouched(vcpu, i, entry);
 	}
-	mark_untouched(vcpu, state);
 }
 
 static void msrs_set(struct hv_vcpu *vcpu, struct vcpu_state *state, struct snap *snap)
@@ -141,7 +143,7 @@ static void vcpu_get(struct hv_vcpu *vcpu, struct vcpu_state *state, struct snap
 	one(vcpu, snap, KVM_GET_DEBUGREGS, &state->debug, "debug registers");
 	one(vcpu, snap, KVM_GET_LAPIC, &state->lapic, "local APIC");
 	one(vcpu, snap, KVM_GET_VCPU_EVENTS, &state->events, "events");
-	msrs_get(vcpu, state);
+	msrs_get(vcpu, state, snap);
 }
 
 static void vcpu_set(struct hv_vcpu *vcpu, struct vcpu_state *state, struct snap *snap)

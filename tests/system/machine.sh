@@ -27,6 +27,16 @@ ask() {
 	./ask ctl "$@"
 }
 
+# counts N: a guest that runs bv-boot-guest.sh has come to that count, each one good
+counts() {
+	wait_for 120 "$serial" "^count $1 good" "$guest" && ! grep -a '^count.*bad' "$serial"
+}
+
+# Up to where it has said that it came
+last_count() {
+	sed -n 's/^count \([0-9]*\) good.*/\1/p' "$serial" | tail -n 1
+}
+
 # From the first word to the power button's effect: it ended as it wished itself.
 machine_went_off() {
 	wait "$guest" && grep -q '"kind":"poweroff"' "$serial.qemu"
