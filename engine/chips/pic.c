@@ -479,7 +479,7 @@ static void pic_chip_restore(struct pic_chip *chip, const struct bv_pic_state *s
 		.imr = state->imr,
 		.isr = state->isr,
 		.priority_add = state->priority_add & 7,
-		.irq_base = state->irq_base,
+		.irq_base = state->irq_base & 0xf8, /* the line makes up the rest */
 		.read_isr = state->read_reg_select,
 		.poll = state->poll,
 		.special_mask = state->special_mask,

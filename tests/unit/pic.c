@@ -371,5 +371,10 @@ TEST(state_goes_out_and_comes_back)
 	out(m.cpu[0], 0x20, 0x20);
 	CHECK_EQ(take(m.cpu[0]), 0x2b);
 	CHECK_EQ(bv_pic_get(m.vm, 2, &two), -BV_EINVAL);
+	/* Vectors begin at a multiple of 8: none is above 255. */
+	one[0].irq_base = 0xff;
+	CHECK_EQ(bv_pic_set(m.vm, 0, &one[0]), 0);
+	bv_pic_get(m.vm, 0, &two);
+	CHECK_EQ(two.irq_base, 0xf8);
 	machine_stop(&m);
 }
