@@ -646,20 +646,42 @@ static void device_destroy(void *owner)
 		dev->ops->destroy(dev->owner);
 }
 
-int virtio_plug(struct virtio_dev *dev, struct why *why)
+static void kicks_close(struct virtio_dev *dev)
 {
-	unsigned int i;
+	for (unsigned int i = 0; i < dev->queues_count; i++) {
+		struct loop_fd *kick = &dev->queues[i].kick;
 
-	init_pci(dev);
-	for (i = 0; i < dev->queues_count; i++) {
+		if (kick->fd < 0)
+			continue;
+		loop_remove(&dev->vm->loop, kick);
+		close(kick->fd);
+		kick->fd = -1;
+	}
+}
+
+static bool kicks_open(struct virtio_dev *dev)
+{
+	for (unsigned int i = 0; i < dev->queues_count; i++) {
 		struct loop_fd *kick = &dev->queues[i].kick;
 
 		kick->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		if (kick->fd < 0 || loop_add(&dev->vm->loop, kick, EPOLLIN))
-			return why_set(why, "too many files are open for the device %s", dev->name);
+			return false;
 	}
-	if (pci_plug(dev->vm->pci, &dev->pci, -1) < 0)
+	return true;
+}
+
+int virtio_plug(struct virtio_dev *dev, struct why *why)
+{
+	init_pci(dev);
+	if (!kicks_open(dev)) {
+		kicks_close(dev);
+		return why_set(why, "too many files are open for the device %s", dev->name);
+	}
+	if (pci_plug(dev->vm->pci, &dev->pci, -1) < 0) {
+		kicks_close(dev);
 		return why_set(why, "no PCI slot is free for the device %s", dev->name);
+	}
 	dev->device = (struct vm_device){ .name = dev->name,
 					  .version = 1,
 					  .reset = device_reset,
@@ -673,18 +695,12 @@ int virtio_plug(struct virtio_dev *dev, struct why *why)
 
 void virtio_unplug(struct virtio_dev *dev)
 {
-	unsigned int i;
-
 	if (!dev->device.name)
 		return;
 	reset_dev(dev);
 	vm_device_remove(dev->vm, &dev->device);
 	pci_unplug(&dev->pci);
-	for (i = 0; i < dev->queues_count; i++)
-		if (dev->queues[i].kick.fd >= 0) {
-			loop_remove(&dev->vm->loop, &dev->queues[i].kick);
-			close(dev->queues[i].kick.fd);
-		}
+	kicks_close(dev);
 }
 
 enum virtio_type virtio_slot_type(const struct vm *vm, unsigned int slot)

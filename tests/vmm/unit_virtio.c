@@ -6,6 +6,7 @@
 #include "tests/unit/test.h"
 #include "tests/vmm/fake.h"
 #include "vmm/block.h"
+#include "vmm/net.h"
 #include "vmm/snapshot.h"
 
 #include <string.h>
@@ -230,6 +231,35 @@ TEST(a_place_outside_of_a_BAR_is_not_reached)
 		CHECK_EQ(config_read(fake, dev, data), 0x5a5a5a00 + i);
 		CHECK_EQ(dev->status, 3);
 	}
+	fake_free(fake);
+}
+
+/* The number that the next file would get. */
+static int next_file(void)
+{
+	int fd = dup(0);
+
+	close(fd);
+	return fd;
+}
+
+TEST(a_device_that_finds_no_slot_leaves_nothing_behind)
+{
+	struct vmm_net config = { .kind = VMM_NET_USER, .mac = { 0x52, 0x54, 0, 1, 2, 3 } };
+	struct fake *fake = fake_make(NULL);
+	struct why why = { 0 };
+	unsigned int plugged = 0;
+	char id[8];
+	int next;
+
+	config.id = id;
+	do {
+		next = next_file();
+		snprintf(id, sizeof(id), "n%u", plugged);
+	} while (net_create(&fake->vm, &config, 0, -1, &why) && ++plugged < 100);
+	CHECK(plugged > 3 && plugged < 100);
+	CHECK(strstr(why.text, "no PCI slot is free"));
+	CHECK_EQ(next_file(), next);
 	fake_free(fake);
 }
 
