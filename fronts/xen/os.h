@@ -197,6 +197,24 @@ void bvx_host_end(enum bvx_host_end how);
  * PM1A and PM1B control. Returns only after a wake-up or with an error. sleep.
  */
 int bvx_host_acpi_sleep(u32 state, u32 pm1a, u32 pm1b);
+/* A display of the machine. */
+enum bvx_screen_kind {
+	BVX_SCREEN_NONE,
+	BVX_SCREEN_TEXT, /* VGA's text mode 3 */
+	BVX_SCREEN_RGB /* a linear framebuffer */
+};
+struct bvx_screen {
+	enum bvx_screen_kind kind;
+	bool efi; /* the firmware is UEFI */
+	u32 width, height; /* in characters, or in pixels */
+	u32 pitch, depth; /* RGB: bytes a line, bits a pixel */
+	u64 address; /* RGB: of its first pixel */
+	u8 color[6]; /* RGB: position and bits of red, green, blue in a pixel */
+	u8 font_height; /* text: lines of a character */
+	u8 cursor_x, cursor_y; /* text */
+};
+/* The display as the loader left it. any. */
+const struct bvx_screen *bvx_host_screen(void);
 /* Sets the wall clock: bv_host_wall_ns() at the moment when bv_host_ns() was system_ns. any. */
 void bvx_host_wall_set(u64 wall_ns, u64 system_ns);
 /* The command line of the hypervisor. any. */

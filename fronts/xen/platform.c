@@ -8,6 +8,10 @@
 #include <xen/platform.h>
 
 #define SECOND 1000000000ULL
+/* Xen 4.18 and later have it; Linux since 6.4 asks for it as a PVH Dom0. */
+#ifndef XENPF_get_dom0_console
+#define XENPF_get_dom0_console 64
+#endif
 
 static long settime(u64 seconds, u32 nanoseconds, u64 system_time)
 {
@@ -89,6 +93,55 @@ static long cpuinfo(struct bvx_call *call, struct xen_platform_op *op)
 	return 0;
 }
 
+static void screen_text(struct dom0_vga_console_info *info, const struct bvx_screen *screen)
+{
+	info->video_type = XEN_VGATYPE_TEXT_MODE_3;
+	info->u.text_mode_3.font_height = screen->font_height;
+	info->u.text_mode_3.cursor_x = screen->cursor_x;
+	info->u.text_mode_3.cursor_y = screen->cursor_y;
+	info->u.text_mode_3.rows = (u16)screen->height;
+	info->u.text_mode_3.columns = (u16)screen->width;
+}
+
+static void screen_rgb(struct dom0_vga_console_info *info, const struct bvx_screen *screen)
+{
+	info->video_type = screen->efi ? XEN_VGATYPE_EFI_LFB : XEN_VGATYPE_VESA_LFB;
+	info->u.vesa_lfb.width = (u16)screen->width;
+	info->u.vesa_lfb.height = (u16)screen->height;
+	info->u.vesa_lfb.bytes_per_line = (u16)screen->pitch;
+	info->u.vesa_lfb.bits_per_pixel = (u16)screen->depth;
+	info->u.vesa_lfb.lfb_base = (u32)screen->address;
+	info->u.vesa_lfb.ext_lfb_base = (u32)(screen->address >> 32);
+	info->u.vesa_lfb.lfb_size = (u32)(((u64)screen->pitch * screen->height + 0xffff) >> 16);
+	info->u.vesa_lfb.red_pos = screen->color[0];
+	info->u.vesa_lfb.red_size = screen->color[1];
+	info->u.vesa_lfb.green_pos = screen->color[2];
+	info->u.vesa_lfb.green_size = screen->color[3];
+	info->u.vesa_lfb.blue_pos = screen->color[4];
+	info->u.vesa_lfb.blue_size = screen->color[5];
+}
+
+/* Says how many bytes it has put there. */
+static long dom0_console(struct bvx_call *call, struct xen_platform_op *op)
+{
+	struct dom0_vga_console_info *info = (void *)&op->u;
+	const struct bvx_screen *screen = bvx_host_screen();
+
+	BV_STATIC_ASSERT(sizeof(*info) <= sizeof(op->u));
+	*info = (struct dom0_vga_console_info){ 0 };
+	switch (screen->kind) {
+	case BVX_SCREEN_TEXT:
+		screen_text(info, screen);
+		break;
+	case BVX_SCREEN_RGB:
+		screen_rgb(info, screen);
+		break;
+	case BVX_SCREEN_NONE:
+		return bvx_call_refuse(call, XEN_ENODEV, "the loader told of no display");
+	}
+	return sizeof(*info);
+}
+
 static long unsupported(struct bvx_call *call, struct xen_platform_op *op)
 {
 	return bvx_call_refuse(call, XEN_EOPNOTSUPP, "operation %u", op->cmd);
@@ -105,6 +158,7 @@ static const struct {
 	{ XENPF_enter_acpi_sleep, false, acpi_sleep },
 	{ XENPF_set_processor_pminfo, false, pminfo },
 	{ XENPF_get_cpuinfo, true, cpuinfo },
+	{ XENPF_get_dom0_console, true, dom0_console },
 	{ XENPF_cpu_online, false, unsupported },
 	{ XENPF_cpu_offline, false, unsupported },
 	{ XENPF_cpu_hotadd, false, unsupported },
@@ -133,7 +187,7 @@ long bvx_platform_op(struct bvx_call *call)
 		if (ops[i].cmd != op->cmd)
 			continue;
 		result = ops[i].perform(call, op);
-		if (!result && ops[i].out &&
+		if (result >= 0 && ops[i].out &&
 		    bvx_copy_out(call->vcpu, call->args[0], op, sizeof(*op)))
 			return -XEN_EFAULT;
 		return result;

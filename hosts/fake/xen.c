@@ -33,6 +33,7 @@ static struct {
 	u64 console_cleared;
 	const char *typed;
 	int ended;
+	struct bvx_screen screen;
 	s64 wall_shift;
 	long host_objects;
 } host;
@@ -435,6 +436,16 @@ int bvx_host_acpi_sleep(u32 state, u32 pm1a, u32 pm1b)
 	if (state == 5)
 		bvx_host_end(BVX_END_POWEROFF);
 	return state == 5 ? 0 : -BV_EOPNOTSUPP;
+}
+
+const struct bvx_screen *bvx_host_screen(void)
+{
+	return &host.screen;
+}
+
+void fake_xen_screen(const struct bvx_screen *screen)
+{
+	host.screen = *screen;
 }
 
 void bvx_host_wall_set(u64 wall_ns, u64 system_ns)

@@ -32,6 +32,8 @@ const char *fake_xen_console(void);
 void fake_xen_type(const char *text);
 /* How the machine was told to end: -1 not at all. */
 int fake_xen_ended(void);
+/* What the loader has left as the display; none without this. */
+void fake_xen_screen(const struct bvx_screen *screen);
 /* Called where a vCPU waits and nothing is left that could end it; NULL: that is a mistake. */
 extern void (*fake_xen_idle)(void);
 /* The body of the vCPU's thread: returns when the vCPU is ended. */

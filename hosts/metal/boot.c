@@ -4,7 +4,8 @@
  * Multiboot 2, PVH), and copied at once: what they lie in is memory that is used again later.
  *
  * Sources: Multiboot Specification 0.6.96, 3.3; Multiboot2 Specification 2.0, 3.6; Xen's
- * public/arch-x86/hvm/start_info.h.
+ * public/arch-x86/hvm/start_info.h; of the BIOS data area, IBM's PS/2 and PC BIOS Interface
+ * Technical Reference.
  */
 #include <stdint.h>
 
@@ -122,6 +123,9 @@ enum mb2_kind {
 	MB2_TEXT = 1,
 	MB2_MODULE = 3,
 	MB2_MAP = 6,
+	MB2_FRAMEBUFFER = 8,
+	MB2_EFI32 = 11,
+	MB2_EFI64 = 12,
 	MB2_ACPI_OLD = 14,
 	MB2_ACPI_NEW = 15
 };
@@ -146,6 +150,17 @@ struct mb2_entry {
 	u32 kind, reserved;
 };
 
+#define MB2_FRAMEBUFFER_RGB 1
+
+struct mb2_framebuffer {
+	struct mb2_tag tag;
+	u64 address;
+	u32 pitch, width, height;
+	u8 depth, kind;
+	u16 reserved;
+	u8 color[6];
+} __attribute__((__packed__));
+
 static void mb2_take_map(const struct mb2_map *map)
 {
 	for (u32 at = sizeof(*map); at + map->entry_size <= map->tag.size; at += map->entry_size) {
@@ -153,6 +168,22 @@ static void mb2_take_map(const struct mb2_map *map)
 
 		range_add(entry->base, entry->bytes, entry->kind);
 	}
+}
+
+static void mb2_take_framebuffer(const struct mb2_framebuffer *buffer)
+{
+	if (buffer->kind != MB2_FRAMEBUFFER_RGB || buffer->tag.size < sizeof(*buffer))
+		return;
+	boot.screen = (struct bvx_screen){
+		.kind = BVX_SCREEN_RGB,
+		.efi = boot.screen.efi,
+		.width = buffer->width,
+		.height = buffer->height,
+		.pitch = buffer->pitch,
+		.depth = buffer->depth,
+		.address = buffer->address,
+	};
+	__builtin_memcpy(boot.screen.color, buffer->color, sizeof(boot.screen.color));
 }
 
 static void mb2_take(const struct mb2_tag *tag, u64 pa)
@@ -168,6 +199,13 @@ static void mb2_take(const struct mb2_tag *tag, u64 pa)
 		break;
 	case MB2_MAP:
 		mb2_take_map((const void *)tag);
+		break;
+	case MB2_FRAMEBUFFER:
+		mb2_take_framebuffer((const void *)tag);
+		break;
+	case MB2_EFI32:
+	case MB2_EFI64:
+		boot.screen.efi = true;
 		break;
 	case MB2_ACPI_OLD:
 	case MB2_ACPI_NEW:
@@ -213,6 +251,41 @@ static void read_pvh(const struct hvm_start_info *info)
 	boot.rsdp = info->rsdp_paddr;
 }
 
+/* ---- the BIOS's own notes ---- */
+
+#define BIOS_DATA 0x400
+#define TEXT_MODE_3 3
+
+/* Interrupt 10h's part of the BIOS data area. */
+struct bios_video {
+	u8 before[0x49], mode;
+	u16 columns, bytes, start;
+	struct {
+		u8 x, y;
+	} cursor[8];
+	u16 shape;
+	u8 page;
+	u16 controller;
+	u8 unused[0x84 - 0x65], last_row;
+	u16 font_height;
+} __attribute__((__packed__));
+
+static void read_text_screen(void)
+{
+	const struct bios_video *video = direct(BIOS_DATA);
+
+	if (video->mode != TEXT_MODE_3 || !video->columns)
+		return;
+	boot.screen = (struct bvx_screen){
+		.kind = BVX_SCREEN_TEXT,
+		.width = video->columns,
+		.height = video->last_row + 1u,
+		.font_height = (u8)video->font_height,
+		.cursor_x = video->cursor[0].x,
+		.cursor_y = video->cursor[0].y,
+	};
+}
+
 void boot_read(u32 kind, u64 info)
 {
 	if (kind == BOOT_MULTIBOOT1)
@@ -221,5 +294,7 @@ void boot_read(u32 kind, u64 info)
 		read_mb2(info);
 	else
 		read_pvh(direct(info));
+	if (kind != BOOT_PVH && !boot.screen.efi && boot.screen.kind == BVX_SCREEN_NONE)
+		read_text_screen();
 	ranges_sort();
 }

@@ -21,7 +21,10 @@ boot_start:
 	.balign 8
 	.long 0x1badb002, 0x00000003, -(0x1badb002 + 0x00000003)
 
-	/* Multiboot 2: modules on page boundaries; the end. */
+	/*
+	 * Multiboot 2: modules on page boundaries; a framebuffer of any kind, if there is one; the
+	 * end.
+	 */
 	.balign 8
 multiboot2:
 	.long 0xe85250d6, 0, multiboot2_end - multiboot2
@@ -29,6 +32,9 @@ multiboot2:
 	.balign 8
 	.word 6, 0
 	.long 8
+	.balign 8
+	.word 5, 1
+	.long 20, 0, 0, 0
 	.balign 8
 	.word 0, 0
 	.long 8

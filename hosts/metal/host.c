@@ -85,6 +85,11 @@ void bvx_host_end(enum bvx_host_end how)
 	machine_reboot();
 }
 
+const struct bvx_screen *bvx_host_screen(void)
+{
+	return &boot.screen;
+}
+
 int bvx_host_acpi_sleep(u32 state, u32 pm1a, u32 pm1b)
 {
 	if (state != 5)

@@ -43,6 +43,7 @@ struct boot {
 	struct boot_module module[BOOT_MODULES];
 	u32 modules;
 	u64 rsdp; /* machine address of ACPI's root pointer, 0: not told */
+	struct bvx_screen screen; /* as the loader left it */
 };
 
 extern struct boot boot;

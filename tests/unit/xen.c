@@ -5,6 +5,7 @@
 #include "xen_guest.h"
 
 #include <xen/hvm/hvm_vcpu.h>
+#include <xen/platform.h>
 
 /* ---- Dom0 alone ---- */
 
@@ -281,6 +282,53 @@ TEST(a_guest_may_not_do_what_is_dom0s)
 	value = 0;
 	CHECK_EQ(hvm_param(d.v[0], HVMOP_get_param, DOMID_SELF, HVM_PARAM_STORE_PFN, &value), 0);
 	CHECK_EQ(value, 1);
+	world_stop();
+}
+
+TEST(dom0_learns_of_the_display)
+{
+	const struct bvx_screen text = { .kind = BVX_SCREEN_TEXT,
+					 .width = 80,
+					 .height = 25,
+					 .font_height = 16,
+					 .cursor_x = 7,
+					 .cursor_y = 24 };
+	const struct bvx_screen pixels = { .kind = BVX_SCREEN_RGB,
+					   .efi = true,
+					   .width = 1280,
+					   .height = 800,
+					   .pitch = 5120,
+					   .depth = 32,
+					   .address = 0x1c0000000,
+					   .color = { 16, 8, 8, 8, 0, 8 } };
+	struct xen_platform_op op = { .cmd = 64 /* get_dom0_console */,
+				      .interface_version = XENPF_INTERFACE_VERSION };
+	struct dom0_vga_console_info info;
+
+	world_start();
+	CHECK_EQ(call_arg(dom0.v[0], __HYPERVISOR_platform_op, ARG, &op, sizeof(op)), -XEN_ENODEV);
+	fake_xen_screen(&text);
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_platform_op, ARG, 0, 0, 0, 0),
+		 sizeof(info));
+	memcpy(&info, (u8 *)at(dom0.domain, ARG) + offsetof(struct xen_platform_op, u),
+	       sizeof(info));
+	CHECK_EQ(info.video_type, XEN_VGATYPE_TEXT_MODE_3);
+	CHECK_EQ(info.u.text_mode_3.columns, 80);
+	CHECK_EQ(info.u.text_mode_3.rows, 25);
+	CHECK_EQ(info.u.text_mode_3.font_height, 16);
+	CHECK_EQ(info.u.text_mode_3.cursor_y, 24);
+	fake_xen_screen(&pixels);
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_platform_op, ARG, 0, 0, 0, 0),
+		 sizeof(info));
+	memcpy(&info, (u8 *)at(dom0.domain, ARG) + offsetof(struct xen_platform_op, u),
+	       sizeof(info));
+	CHECK_EQ(info.video_type, XEN_VGATYPE_EFI_LFB);
+	CHECK_EQ(info.u.vesa_lfb.bytes_per_line, 5120);
+	CHECK_EQ(info.u.vesa_lfb.lfb_base, 0xc0000000);
+	CHECK_EQ(info.u.vesa_lfb.ext_lfb_base, 1);
+	CHECK_EQ(info.u.vesa_lfb.lfb_size, 0x3f);
+	CHECK_EQ(info.u.vesa_lfb.red_pos, 16);
+	CHECK_EQ(info.u.vesa_lfb.blue_size, 8);
 	world_stop();
 }
 
