@@ -365,12 +365,13 @@ static void run(const struct row *rows, u32 count)
 }
 
 /*
- * Touches RAM that nobody has touched: each step is a fault of the host's. There are a few rounds,
- * each with a part of it: the least is free of the host's tick, if they are short.
+ * Touches RAM that nobody has touched: each step is a fault of the host's. Each huge page is a
+ * round, which the host clears in one fault and has a tick in, or two. The least counts, so there
+ * are rounds enough that the ticks, which wander through them, leave one as free as can be.
  */
 static void touch(const char *name, u64 step, u64 span)
 {
-	u64 begin = (u64)pages_alloc(span / GUEST_PAGE_SIZE, 2ull << 20), part = span / 4;
+	u64 begin = (u64)pages_alloc(span / GUEST_PAGE_SIZE, 2ull << 20), part = 2ull << 20;
 	u64 best = ~0ull, at, before, now;
 
 	for (at = begin; at < begin + span;) {
@@ -387,8 +388,8 @@ static void touch(const char *name, u64 step, u64 span)
 
 static void fresh_memory(void)
 {
-	touch("fresh-memory-4k-steps", GUEST_PAGE_SIZE, 32ull << 20);
-	touch("fresh-memory-2m-steps", 2ull << 20, 32ull << 20);
+	touch("fresh-memory-4k-steps", GUEST_PAGE_SIZE, 96ull << 20);
+	touch("fresh-memory-2m-steps", 2ull << 20, 96ull << 20);
 	CHECK(true);
 }
 
