@@ -98,14 +98,22 @@ const struct bv_intc_ops bv_chips_intc_ops = {
 	.msr_write = bv_lapic_msr_write,
 	.apic_base = bv_lapic_base,
 	.tsc_changed = bv_lapic_tsc_changed,
+	.turn_over = bv_lapic_timer_turn_over,
+	.sleep = bv_lapic_timer_sleep,
+	.awake = bv_lapic_timer_awake,
 	.ipi = bv_lapic_ipi,
 };
 
-static u64 chips_tsc_factor(void)
+/* Turns are measured by the TSC, so that it must be one that all CPUs have, and its rate known. */
+static void chips_clocks_init(struct bv_chips *chips)
 {
 	u32 khz = bv_host_tsc_khz();
 
-	return (1000000ULL << 32) / (khz ? khz : 1000000);
+	chips->turn_timer =
+		khz && bv_host_tsc_stable() && bv_vendor->turn_timer && bv_vendor->turn_timer();
+	khz = khz ? khz : 1000000;
+	chips->tsc_ns_factor = (1000000ULL << 32) / khz;
+	chips->ns_tsc_factor = ((u64)khz << 32) / 1000000;
 }
 
 static int chips_create(struct bv_vm *vm, bool full, u32 split_pins)
@@ -124,7 +132,7 @@ static int chips_create(struct bv_vm *vm, bool full, u32 split_pins)
 	chips->vm = vm;
 	chips->full = full;
 	chips->split_pins = split_pins;
-	chips->tsc_ns_factor = chips_tsc_factor();
+	chips_clocks_init(chips);
 	bv_host_spin_init(&chips->map_lock);
 	bv_host_spin_init(&chips->lock);
 	bv_host_spin_init(&chips->ack_lock);

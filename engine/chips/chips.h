@@ -204,6 +204,9 @@ u64 bv_lapic_timer_deadline(struct bv_lapic *lapic);
 void bv_lapic_timer_stop(struct bv_lapic *lapic);
 void bv_lapic_timer_restore(struct bv_lapic *lapic, u32 lvt, u32 tdcr, u32 initial, u32 current);
 void bv_lapic_tsc_changed(struct bv_vcpu *vcpu);
+void bv_lapic_timer_turn_over(struct bv_vcpu *vcpu);
+void bv_lapic_timer_sleep(struct bv_vcpu *vcpu);
+void bv_lapic_timer_awake(struct bv_vcpu *vcpu);
 
 /* ---- messages ---- */
 
@@ -386,6 +389,8 @@ struct bv_chips {
 	bool full; /* 8259 pair and I/O APIC too */
 	u32 split_pins;
 	u64 tsc_ns_factor; /* nanoseconds a tick of the TSC, times 2^32 */
+	u64 ns_tsc_factor; /* and the other way */
+	bool turn_timer; /* the vendor ends turns in the guest */
 
 	/* set before the first message */
 	bool ids32, no_broadcast_quirk;

@@ -4,6 +4,10 @@
  * and TSC deadline. One host timer serves all three. Disarming only says so (`armed`): a host timer
  * that still fires finds nothing due, or a later time, and sets itself again. Interrupts come from
  * the host timer's callback.
+ *
+ * Where the vendor can end the guest's turn at a given time, the armed timer is such a time
+ * instead, and the host's timer is set only while the vCPU sleeps. A vCPU that is in the front, or
+ * waits for a CPU, could not take the interrupt; its next turn ends at once.
  */
 #include "chips/chips.h"
 
@@ -29,6 +33,13 @@ static u64 timer_tsc_to_ns(const struct bv_lapic *lapic, u64 ticks)
 	return ns < DUE_NEVER ? (u64)ns : DUE_NEVER;
 }
 
+static u64 timer_ns_to_tsc(const struct bv_lapic *lapic, u64 ns)
+{
+	unsigned __int128 ticks = (unsigned __int128)ns * lapic->chips->ns_tsc_factor >> 32;
+
+	return ticks < BV_NO_TURN ? (u64)ticks : BV_NO_TURN - 1;
+}
+
 static u64 timer_repeat_ns(const struct bv_lapic *lapic)
 {
 	return lapic->period_ns < TIMER_MIN_PERIOD_NS ? TIMER_MIN_PERIOD_NS : lapic->period_ns;
@@ -49,17 +60,26 @@ static u64 timer_left(const struct bv_lapic *lapic, u64 now)
 	return timer_tsc_to_ns(lapic, lapic->tsc_deadline - tsc) + 1;
 }
 
+/* Has the timer looked at when what is left is over. `own` as in timer_check_locked. */
+static void timer_watch_locked(struct bv_lapic *lapic, u64 now, u64 left, bool own)
+{
+	if (own && lapic->chips->turn_timer)
+		bv_vcpu_turn_set(lapic->vcpu, timer_ns_to_tsc(lapic, left));
+	else
+		bv_host_timer_set(&lapic->timer, now + left);
+}
+
 /*
  * The next period that is not yet over; those that were missed are one interrupt, as in hardware.
  */
-static void timer_next_period(struct bv_lapic *lapic, u64 now)
+static void timer_next_period_locked(struct bv_lapic *lapic, u64 now, bool own)
 {
 	u64 period = timer_repeat_ns(lapic);
 
 	lapic->due_ns += period;
 	if (lapic->due_ns <= now)
 		lapic->due_ns += ((now - lapic->due_ns) / period + 1) * period;
-	bv_host_timer_set(&lapic->timer, lapic->due_ns);
+	timer_watch_locked(lapic, now, lapic->due_ns - now, own);
 }
 
 /* The owning vCPU needs not be woken to see it. */
@@ -74,8 +94,8 @@ static void timer_interrupt(struct bv_lapic *lapic, bool own)
 }
 
 /*
- * Looks at the armed timer: fires if it is due, else has the host call again in time. `own`: by
- * the owning vCPU, or while it does not run.
+ * Looks at the armed timer: fires if it is due, else has it looked at again in time. `own`: by
+ * the owning vCPU, or while it does not run; else the vCPU sleeps, or has no turns.
  */
 static void timer_check_locked(struct bv_lapic *lapic, bool own)
 {
@@ -83,14 +103,16 @@ static void timer_check_locked(struct bv_lapic *lapic, bool own)
 	u64 left = timer_left(lapic, now);
 
 	if (left) {
-		bv_host_timer_set(&lapic->timer, now + left);
+		timer_watch_locked(lapic, now, left, own);
 		return;
 	}
 	if (timer_mode(lapic->lvt[LVT_TIMER]) == TIMER_PERIODIC) {
-		timer_next_period(lapic, now);
+		timer_next_period_locked(lapic, now, own);
 	} else {
 		lapic->armed = false;
 		lapic->tsc_deadline = 0;
+		if (own)
+			lapic->vcpu->turn_ticks = BV_NO_TURN;
 	}
 	timer_interrupt(lapic, own);
 }
@@ -113,9 +135,15 @@ void bv_lapic_timer_init(struct bv_lapic *lapic)
 	bv_host_timer_init(&lapic->timer, timer_fire);
 }
 
-static void timer_disarm_locked(struct bv_lapic *lapic)
+static void timer_unarm_locked(struct bv_lapic *lapic)
 {
 	lapic->armed = false;
+	lapic->vcpu->turn_ticks = BV_NO_TURN;
+}
+
+static void timer_disarm_locked(struct bv_lapic *lapic)
+{
+	timer_unarm_locked(lapic);
 	lapic->tmict = 0;
 	lapic->period_ns = 0;
 	lapic->tsc_deadline = 0;
@@ -144,7 +172,7 @@ void bv_lapic_timer_stop(struct bv_lapic *lapic)
 {
 	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
 
-	lapic->armed = false;
+	timer_unarm_locked(lapic);
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
 }
 
@@ -152,14 +180,14 @@ void bv_lapic_timer_stop(struct bv_lapic *lapic)
 static void timer_start_locked(struct bv_lapic *lapic, u32 count)
 {
 	u32 shift = timer_shift(lapic->tdcr);
-	u64 first = (u64)count << shift;
+	u64 first = (u64)count << shift, now = bv_host_ns();
 
 	lapic->period_ns = (u64)lapic->tmict << shift;
 	if (timer_mode(lapic->lvt[LVT_TIMER]) == TIMER_PERIODIC && first == lapic->period_ns)
 		first = timer_repeat_ns(lapic);
-	lapic->due_ns = bv_host_ns() + first;
+	lapic->due_ns = now + first;
 	lapic->armed = true;
-	bv_host_timer_set(&lapic->timer, lapic->due_ns);
+	timer_watch_locked(lapic, now, first, true);
 }
 
 void bv_lapic_timer_set_count(struct bv_lapic *lapic, u32 count)
@@ -238,6 +266,8 @@ static void timer_start_deadline_locked(struct bv_lapic *lapic)
 	lapic->armed = lapic->tsc_deadline != 0;
 	if (lapic->armed)
 		timer_check_locked(lapic, true);
+	else
+		timer_unarm_locked(lapic);
 }
 
 void bv_lapic_timer_set_deadline(struct bv_lapic *lapic, u64 deadline, bool host)
@@ -300,4 +330,33 @@ void bv_lapic_tsc_changed(struct bv_vcpu *vcpu)
 	if (lapic->armed && timer_mode(lapic->lvt[LVT_TIMER]) == TIMER_TSC_DEADLINE)
 		timer_check_locked(lapic, true);
 	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
+}
+
+/* ---- turns ---- */
+
+void bv_lapic_timer_turn_over(struct bv_vcpu *vcpu)
+{
+	struct bv_lapic *lapic = vcpu_lapic(vcpu);
+	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock);
+
+	if (lapic->armed)
+		timer_check_locked(lapic, true);
+	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
+}
+
+void bv_lapic_timer_sleep(struct bv_vcpu *vcpu)
+{
+	struct bv_lapic *lapic = vcpu_lapic(vcpu);
+	u64 flags = bv_host_spin_lock_irq(&lapic->timer_lock), now = bv_host_ns();
+
+	vcpu->turn_ticks = BV_NO_TURN;
+	if (lapic->armed)
+		bv_host_timer_set(&lapic->timer, now + timer_left(lapic, now));
+	bv_host_spin_unlock_irq(&lapic->timer_lock, flags);
+}
+
+void bv_lapic_timer_awake(struct bv_vcpu *vcpu)
+{
+	bv_host_timer_cancel(&vcpu_lapic(vcpu)->timer);
+	bv_lapic_timer_turn_over(vcpu);
 }

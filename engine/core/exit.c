@@ -149,6 +149,14 @@ static enum bv_exit_next exit_host(struct bv_vcpu *vcpu)
 	return BV_NEXT_GUEST;
 }
 
+/* By the timer of a chip, or for no other reason than that it was long. */
+static enum bv_exit_next exit_turn_over(struct bv_vcpu *vcpu)
+{
+	if (!bv_vcpu_turn_left(vcpu))
+		vcpu->vm->intc->turn_over(vcpu);
+	return BV_NEXT_GUEST;
+}
+
 static enum bv_exit_next exit_cpuid(struct bv_vcpu *vcpu)
 {
 	u64 *gpr = vcpu->gprs.gpr;
@@ -487,6 +495,7 @@ static const struct {
 	bool memory; /* looks at guest memory, or at buses: needs the memory lock */
 } exits[BV_EXIT_KINDS] = {
 	[BV_EXIT_HOST] = { exit_host, false },
+	[BV_EXIT_TURN_OVER] = { exit_turn_over, false },
 	[BV_EXIT_NESTED_FAULT] = { bv_fault_nested, true },
 	[BV_EXIT_PORT] = { bv_port_exit, true },
 	[BV_EXIT_CPUID] = { exit_cpuid, true },

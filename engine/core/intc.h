@@ -87,6 +87,13 @@ struct bv_intc_ops {
 	 * now.
 	 */
 	void (*tsc_changed)(struct bv_vcpu *vcpu);
+	/*
+	 * The turn that the controller has set (bv_vcpu_turn_set) is over. Owning vCPU, which does
+	 * not sleep: `sleep` and `awake` stand around its sleep where a turn is set. Not irqs off.
+	 */
+	void (*turn_over)(struct bv_vcpu *vcpu);
+	void (*sleep)(struct bv_vcpu *vcpu);
+	void (*awake)(struct bv_vcpu *vcpu);
 	/* Sends an IPI for the guest's hypercall (PV IPI): fixed or NMI, to an APIC ID. */
 	bool (*ipi)(struct bv_vcpu *vcpu, u32 apic_id, u32 icr_low);
 };

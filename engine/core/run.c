@@ -116,8 +116,16 @@ static bool halted_ready(struct bv_vcpu *vcpu)
 /* Sleeps until an event ends HLT, or a SIPI starts the processor. */
 static enum bv_exit_next run_wait(struct bv_vcpu *vcpu)
 {
+	bool timed = bv_vcpu_turn_is_set(vcpu);
+	int error;
+
 	vcpu->counter[BV_COUNT_HALT_WAITS]++;
-	if (bv_host_vcpu_wait(vcpu, halted_ready))
+	if (timed)
+		vcpu->vm->intc->sleep(vcpu);
+	error = bv_host_vcpu_wait(vcpu, halted_ready);
+	if (timed)
+		vcpu->vm->intc->awake(vcpu);
+	if (error)
 		return run_return(vcpu, BV_RUN_INTERRUPTED);
 	if (vcpu->mp_state == BV_MP_HALTED && bv_event_wakes(vcpu))
 		vcpu->mp_state = BV_MP_RUNNABLE;

@@ -141,6 +141,7 @@ struct bv_vcpu {
 	u64 tsc_adjust;
 	u32 tsc_generation; /* of its last write from outside */
 	u64 tsc_aux, host_tsc_aux;
+	u64 turn_begin, turn_ticks; /* see bv_vcpu_turn_set */
 	struct bv_events events;
 	struct bv_msr_store *msrs;
 	struct bv_guest_debug debug;
@@ -402,6 +403,34 @@ static inline bool bv_vcpu_is_bsp(const struct bv_vcpu *vcpu)
 static inline u64 bv_vcpu_tsc(const struct bv_vcpu *vcpu)
 {
 	return bv_host_tsc() + vcpu->tsc_offset;
+}
+
+/*
+ * How long the guest may have the CPU at a stretch, in ticks of the host's TSC from now on, where
+ * the vendor has a timer for that (turn_timer): so a timer of the guest's needs none of the host's
+ * while the vCPU does not sleep. A TSC that went back ends the turn. Owning vCPU.
+ */
+#define BV_NO_TURN (~0ull)
+static inline void bv_vcpu_turn_set(struct bv_vcpu *vcpu, u64 ticks)
+{
+	vcpu->turn_begin = bv_host_tsc();
+	vcpu->turn_ticks = ticks;
+}
+
+static inline bool bv_vcpu_turn_is_set(const struct bv_vcpu *vcpu)
+{
+	return vcpu->turn_ticks != BV_NO_TURN;
+}
+
+/* What is left of it, 0: it is over. */
+static inline u64 bv_vcpu_turn_left(const struct bv_vcpu *vcpu)
+{
+	u64 gone;
+
+	if (!bv_vcpu_turn_is_set(vcpu))
+		return BV_NO_TURN;
+	gone = bv_host_tsc() - vcpu->turn_begin;
+	return gone < vcpu->turn_ticks ? vcpu->turn_ticks - gone : 0;
 }
 
 #define bv_vm_for_each_vcpu(i, v, vm)                                                    \

@@ -86,6 +86,12 @@ struct bv_vendor {
 	 */
 	void (*offer)(struct bv_vcpu *vcpu, u8 vector);
 
+	/*
+	 * Whether the hardware ends the guest's turn, with the exit TURN_OVER, when what
+	 * bv_vcpu_turn_left says at an entry is over; NULL: it does not.
+	 */
+	bool (*turn_timer)(void);
+
 	/* Interrupts held off for one instruction, after STI or MOV SS. */
 	u8 (*shadow_get)(struct bv_vcpu *vcpu); /* 0 none, 1 MOV SS, 2 STI, where told apart */
 	void (*shadow_set)(struct bv_vcpu *vcpu, u8 shadow);

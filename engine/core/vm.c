@@ -136,6 +136,7 @@ static struct bv_vcpu *vcpu_alloc(struct bv_vm *vm, unsigned int index)
 	vcpu->index = index;
 	vcpu->front_irq = -1;
 	vcpu->offered = -1;
+	vcpu->turn_ticks = BV_NO_TURN;
 	vcpu->cpu = ~0u;
 	vcpu->emul.gpr = vcpu->gprs.gpr;
 	vcpu->emul.owner = vcpu;

@@ -9,6 +9,7 @@
 
 #define BV_EXITS(EXIT)                                                                       \
 	EXIT(HOST, "host_interrupt") /* an interrupt or NMI of the host: nothing to do */    \
+	EXIT(TURN_OVER, "turn_over") /* the guest has had the CPU for its turn */            \
 	EXIT(NESTED_FAULT, "nested_fault") /* no or not enough mapping under a guest page */ \
 	EXIT(PORT, "port") /* IN or OUT of one item, or a string form */                     \
 	EXIT(CPUID, "cpuid")                                                                 \

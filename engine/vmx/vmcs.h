@@ -363,7 +363,7 @@ enum vmcs_field {
 	REASON(EPT_MISCONFIGURATION, 49, UNKNOWN, false, "EPT misconfiguration")              \
 	REASON(INVEPT, 50, UNDEFINED, false, "INVEPT")                                        \
 	REASON(RDTSCP, 51, RDTSC, true, "RDTSCP")                                             \
-	REASON(TIMER, 52, HOST, false, "VMX-preemption timer expired")                        \
+	REASON(TIMER, 52, TURN_OVER, false, "VMX-preemption timer expired")                   \
 	REASON(INVVPID, 53, UNDEFINED, false, "INVVPID")                                      \
 	REASON(WBINVD, 54, CACHE, true, "WBINVD or WBNOINVD")                                 \
 	REASON(XSETBV, 55, XSETBV, true, "XSETBV")                                            \

@@ -64,6 +64,7 @@ struct vmx_vcpu {
 	u32 blocking_there; /* what the VMCS has */
 	u32 proc, proc_there; /* primary controls */
 	u32 threshold_there;
+	u32 timer_there; /* the VMX-preemption timer's value at entries */
 	u64 rip_there, rsp_there, rflags_there;
 	u64 cr3_there, cr4_there, host_rsp; /* of the host */
 	u64 perf_there;
@@ -94,7 +95,8 @@ extern struct vmx_globals {
 	u8 *msr_bitmap; /* the default permissions */
 	struct bv_spinlock vpid_lock;
 	u8 *vpids; /* a bit each, set: taken; guarded by vpid_lock */
-	bool has_rdtscp, has_pku, has_perf, has_debugctl, has_vpid, has_ad;
+	bool has_rdtscp, has_pku, has_perf, has_debugctl, has_vpid, has_ad, has_turns;
+	u32 timer_longest; /* the VMX-preemption timer's value where no turn is set */
 	u64 host_xcr0;
 	struct bv_nest_format nest;
 } vmx;

@@ -37,6 +37,17 @@ static inline u32 vmx_control_make(u64 capability, u32 wanted)
 	return (wanted | (u32)capability) & (u32)(capability >> 32);
 }
 
+/*
+ * 25.5.1: the VMX-preemption timer's value for so many ticks of the TSC, at most `longest`. It
+ * counts where one bit of the TSC changes, so the first count comes early: one more is waited for.
+ */
+static inline u32 vmx_timer_value(u64 misc, u64 ticks, u32 longest)
+{
+	u64 value = ticks >> (misc & VMX_MISC_TIMER_SHIFT);
+
+	return !ticks ? 0 : value < longest ? (u32)value + 1 : longest;
+}
+
 const char *vmx_control_name(enum vmx_word word, unsigned int bit);
 
 #endif

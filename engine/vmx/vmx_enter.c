@@ -207,6 +207,15 @@ static void tpr_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 		vmx_write(VMCS_TPR_THRESHOLD, own->threshold_there = threshold);
 }
 
+/* A turn that is no more set ends once as it was (timer_expired in vmx_exit.c). */
+static void turn_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
+{
+	u32 value = vmx_timer_value(vmx.caps.misc, bv_vcpu_turn_left(vcpu), vmx.timer_longest);
+
+	if (value != own->timer_there)
+		vmx_write(VMCS_TIMER, own->timer_there = value);
+}
+
 static void controls_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 {
 	if (own->proc != own->proc_there)
@@ -290,6 +299,8 @@ void vmx_enter(struct bv_vcpu *vcpu)
 	controls_write(vcpu, own);
 	guest_write(vcpu, own);
 	tpr_write(vcpu, own);
+	if (bv_vcpu_turn_is_set(vcpu))
+		turn_write(vcpu, own);
 	if (own->tlb_flush || own->tlb_cpu != vcpu->cpu)
 		tlb_prepare(vcpu, own);
 	if (native_read_cr2() != own->cr2)

@@ -158,6 +158,12 @@ static void exit_raw(struct bv_vcpu *vcpu, u32 reason)
 						     "a reason that is not in the manual");
 }
 
+static void timer_expired(struct vmx_vcpu *own)
+{
+	if (own->timer_there != vmx.timer_longest)
+		vmx_write(VMCS_TIMER, own->timer_there = vmx.timer_longest);
+}
+
 /*
  * The length is that of the instruction; an event that is none's has no length (27.2.5). The
  * sources' numbers are those of enum bv_task_source.
@@ -185,6 +191,9 @@ static void decode_kind(struct bv_vcpu *vcpu, struct vmx_vcpu *own, u32 reason)
 		exit_fault(exit, qualification);
 		if (qualification & VMX_Q_EPT_NMI_UNBLOCKED && !exit->vectoring.kind)
 			own->blocking |= VMX_BLOCKING_NMI;
+		break;
+	case BV_EXIT_TURN_OVER:
+		timer_expired(own);
 		break;
 	case BV_EXIT_PORT:
 		exit_port(exit, vmx_read(VMCS_QUALIFICATION));

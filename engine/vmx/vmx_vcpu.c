@@ -19,13 +19,6 @@
 #define PLE_GAP 128
 #define PLE_WINDOW 4096
 
-/*
- * 25.5.1: the longest that a guest has the CPU at a stretch, in ms. The interrupt that ends its
- * turn comes earlier, but for an emulator's fault (docs/caveats.md): Bochs keeps interrupts out
- * where a guest was entered with IF clear, until it changes IF.
- */
-#define TIMER_MS 10
-
 /* The VMCS is current. */
 void vmx_wishes_push(struct bv_vcpu *vcpu)
 {
@@ -73,14 +66,6 @@ u64 vmx_eptp(const struct bv_vm *vm)
 	       (vmx.has_ad ? VMX_EPTP_AD : 0);
 }
 
-/* A rate that the host does not know makes it the longest. */
-static u32 timer_ticks(void)
-{
-	u64 ticks = (u64)bv_host_tsc_khz() * TIMER_MS >> (vmx.caps.misc & VMX_MISC_TIMER_SHIFT);
-
-	return ticks && ticks < ~0u ? ticks : ~0u;
-}
-
 static void vmcs_controls_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 {
 	const u32 *control = vmx.caps.control;
@@ -101,7 +86,7 @@ static void vmcs_controls_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 		vmx_write(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
 	if (control[VMX_PIN] & VMX_PIN_PREEMPTION_TIMER)
-		vmx_write(VMCS_TIMER, timer_ticks());
+		vmx_write(VMCS_TIMER, own->timer_there = vmx.timer_longest);
 	vmx_write(VMCS_TPR_THRESHOLD, 0);
 }
 

@@ -143,6 +143,8 @@ extern const struct bv_vendor fake_vendor;
 void fake_vendor_use(void);
 /* The same, with hardware that delivers offered interrupts: once the entry's guest has IF set. */
 void fake_vendor_use_offers(void);
+/* The same, with hardware that ends turns: the script says when (BV_EXIT_TURN_OVER). */
+void fake_vendor_use_turns(void);
 struct fake_hw *fake_hw(struct bv_vcpu *vcpu);
 /* One more exit at the end of the queue. When the queue is empty, an entry ends by a signal. */
 void fake_exit(struct bv_vcpu *vcpu, const struct bv_exit *exit);

@@ -310,6 +310,20 @@ void fake_vendor_use_offers(void)
 	bv_vendor = &offering;
 }
 
+static bool vendor_turn_timer(void)
+{
+	return true;
+}
+
+void fake_vendor_use_turns(void)
+{
+	static struct bv_vendor timing;
+
+	timing = fake_vendor;
+	timing.turn_timer = vendor_turn_timer;
+	bv_vendor = &timing;
+}
+
 /* ---- the script ---- */
 
 void fake_exit(struct bv_vcpu *vcpu, const struct bv_exit *exit)

@@ -54,12 +54,11 @@ enum machine_chips {
 	CHIPS_SPLIT
 };
 
-/* A machine with CPUID bits that let the chips do all they can. */
-static inline void machine_build(struct machine *m, unsigned int cpus, enum machine_chips chips)
+/* A machine with CPUID bits that let the chips do all they can; of the vendor that is chosen. */
+static inline void machine_make(struct machine *m, unsigned int cpus, enum machine_chips chips)
 {
 	static u8 io_page[8][4096];
 
-	fake_vendor_use();
 	*m = (struct machine){ .vm = bv_vm_create(NULL), .cpus = cpus };
 	if (!m->vm ||
 	    (chips == CHIPS_FULL ? bv_irqchip_create(m->vm) : bv_irqchip_create_split(m->vm, 24)))
@@ -74,6 +73,12 @@ static inline void machine_build(struct machine *m, unsigned int cpus, enum mach
 		m->cpu[i]->caps.tsc_deadline = true;
 		m->cpu[i]->caps.phys_bits = 40;
 	}
+}
+
+static inline void machine_build(struct machine *m, unsigned int cpus, enum machine_chips chips)
+{
+	fake_vendor_use();
+	machine_make(m, cpus, chips);
 }
 
 static inline void machine_start(struct machine *m, unsigned int cpus, enum machine_chips chips)

@@ -131,6 +131,187 @@ TEST(hlt_with_interrupts_off_waits_for_more_than_a_timer)
 	machine_stop(&m);
 }
 
+/* ---- a timer that ends the guest's turn ---- */
+
+static const struct bv_exit turn_over = { .kind = BV_EXIT_TURN_OVER };
+
+static void start_turns(struct machine *m, u32 lvt, u32 count)
+{
+	fake_reset();
+	fake_vendor_use_turns();
+	machine_make(m, 1, CHIPS_FULL);
+	machine_enable_apics(m);
+	interrupts(m->cpu[0], true);
+	apic_write(m->cpu[0], R_LVT_TIMER, lvt);
+	apic_write(m->cpu[0], R_TDCR, 0xb);
+	apic_write(m->cpu[0], R_TMICT, count);
+}
+
+TEST(a_turn_ends_when_the_timer_is_due_without_a_timer_of_the_host)
+{
+	struct machine m;
+	struct bv_run run;
+	u64 left;
+
+	start_turns(&m, 0x30, 1000000);
+	left = bv_vcpu_turn_left(m.cpu[0]);
+	CHECK(left > 2099990 && left <= 2100000);
+	fake_clock_advance(999990);
+	fake_exit(m.cpu[0], &turn_over);
+	fake_exit(m.cpu[0], &nothing);
+	go(m.cpu[0], &run);
+	CHECK_EQ(fake_last_delivered(m.cpu[0]), -1);
+	CHECK(bv_vcpu_turn_left(m.cpu[0]) <= 21);
+	fake_clock_advance(20);
+	CHECK_EQ(fake_timers(), 0);
+	CHECK_EQ(bv_vcpu_turn_left(m.cpu[0]), 0);
+	fake_exit(m.cpu[0], &turn_over);
+	fake_exit(m.cpu[0], &nothing);
+	go(m.cpu[0], &run);
+	CHECK_EQ(fake_last_delivered(m.cpu[0]), 0x30);
+	CHECK_EQ(fake_hw(m.cpu[0])->deliveries, 1);
+	CHECK_EQ(bv_vcpu_turn_left(m.cpu[0]), BV_NO_TURN);
+	machine_stop(&m);
+}
+
+TEST(a_turn_that_is_over_for_another_reason_fires_no_timer)
+{
+	struct machine m;
+	struct bv_run run;
+
+	start_turns(&m, 0x30, 1000000);
+	apic_write(m.cpu[0], R_TMICT, 0);
+	CHECK_EQ(bv_vcpu_turn_left(m.cpu[0]), BV_NO_TURN);
+	fake_clock_advance(2000000);
+	fake_exit(m.cpu[0], &turn_over);
+	fake_exit(m.cpu[0], &nothing);
+	go(m.cpu[0], &run);
+	CHECK_EQ(fake_last_delivered(m.cpu[0]), -1);
+	machine_stop(&m);
+}
+
+TEST(while_the_cpu_sleeps_the_timer_is_the_host_s)
+{
+	struct machine m;
+	struct bv_run run;
+	u64 before;
+
+	start_turns(&m, 0x30, 5000000);
+	before = fake_clock();
+	fake_exit(m.cpu[0], &hlt);
+	fake_exit(m.cpu[0], &nothing);
+	CHECK_EQ(go(m.cpu[0], &run), BV_RUN_INTERRUPTED);
+	CHECK_EQ(fake_clock() - before, 5000000);
+	CHECK_EQ(fake_last_delivered(m.cpu[0]), 0x30);
+	CHECK_EQ(fake_timers(), 0);
+	machine_stop(&m);
+}
+
+static struct bv_vcpu *nmi_target;
+
+static void send_nmi(struct bv_timer *timer)
+{
+	(void)timer;
+	bv_vcpu_nmi(nmi_target);
+}
+
+TEST(a_cpu_that_something_else_wakes_takes_its_timer_back)
+{
+	struct machine m;
+	struct bv_run run;
+	struct bv_timer other;
+
+	start_turns(&m, 0x30, 5000000);
+	nmi_target = m.cpu[0];
+	bv_host_timer_init(&other, send_nmi);
+	bv_host_timer_set(&other, bv_host_ns() + 1000000);
+	fake_exit(m.cpu[0], &hlt);
+	fake_exit(m.cpu[0], &nothing);
+	go(m.cpu[0], &run);
+	CHECK_EQ(fake_last_delivered(m.cpu[0]), 2);
+	CHECK_EQ(fake_timers(), 0);
+	CHECK(bv_vcpu_turn_left(m.cpu[0]) > 4000000 * 2);
+	CHECK(bv_vcpu_turn_left(m.cpu[0]) <= 8400000);
+	machine_stop(&m);
+}
+
+TEST(a_periodic_timer_sets_one_turn_after_the_other)
+{
+	struct machine m;
+	struct bv_run run;
+
+	start_turns(&m, 0x20030, 1000000);
+	for (u32 i = 1; i <= 3; i++) {
+		fake_clock_advance(1000000);
+		fake_exit(m.cpu[0], &turn_over);
+		fake_exit(m.cpu[0], &nothing);
+		go(m.cpu[0], &run);
+		CHECK_EQ(fake_hw(m.cpu[0])->deliveries, i);
+		CHECK_EQ(fake_timers(), 0);
+		apic_write(m.cpu[0], R_EOI, 0);
+	}
+	fake_exit(m.cpu[0], &hlt);
+	fake_exit(m.cpu[0], &nothing);
+	go(m.cpu[0], &run);
+	CHECK_EQ(fake_hw(m.cpu[0])->deliveries, 4);
+	CHECK_EQ(fake_timers(), 0);
+	CHECK(bv_vcpu_turn_is_set(m.cpu[0]));
+	machine_stop(&m);
+}
+
+TEST(a_deadline_ends_the_turn_by_the_guest_s_tsc)
+{
+	struct machine m;
+	u64 left;
+
+	start_turns(&m, 0x40030, 0);
+	CHECK(!bv_vcpu_turn_is_set(m.cpu[0]));
+	CHECK(wrmsr(m.cpu[0], MSR_TSC_DEADLINE, bv_vcpu_tsc(m.cpu[0]) + 2100000));
+	left = bv_vcpu_turn_left(m.cpu[0]);
+	CHECK(left > 2099990 && left <= 2100010);
+	bv_tsc_set_offset(m.cpu[0], m.cpu[0]->tsc_offset + 2000000);
+	left = bv_vcpu_turn_left(m.cpu[0]);
+	CHECK(left > 99990 && left <= 100010);
+	CHECK(wrmsr(m.cpu[0], MSR_TSC_DEADLINE, bv_vcpu_tsc(m.cpu[0]) + (1ull << 62)));
+	CHECK(bv_vcpu_turn_is_set(m.cpu[0]));
+	CHECK(bv_vcpu_turn_left(m.cpu[0]) > 1ull << 61);
+	CHECK(wrmsr(m.cpu[0], MSR_TSC_DEADLINE, 0));
+	CHECK(!bv_vcpu_turn_is_set(m.cpu[0]));
+	machine_stop(&m);
+}
+
+TEST(a_tsc_that_went_back_ends_the_turn_and_it_is_measured_anew)
+{
+	struct machine m;
+	struct bv_run run;
+
+	start_turns(&m, 0x30, 1000000);
+	m.cpu[0]->turn_begin += 1000000000; /* as after a suspension that cleared the TSC */
+	CHECK_EQ(bv_vcpu_turn_left(m.cpu[0]), 0);
+	fake_exit(m.cpu[0], &turn_over);
+	fake_exit(m.cpu[0], &nothing);
+	go(m.cpu[0], &run);
+	CHECK_EQ(fake_last_delivered(m.cpu[0]), -1);
+	CHECK(bv_vcpu_turn_left(m.cpu[0]) > 2099000);
+	machine_stop(&m);
+}
+
+TEST(a_host_whose_tsc_has_no_known_rate_keeps_its_timer)
+{
+	struct machine m;
+
+	fake_reset();
+	fake_tsc_khz = 0;
+	fake_vendor_use_turns();
+	machine_make(&m, 1, CHIPS_FULL);
+	machine_enable_apics(&m);
+	apic_write(m.cpu[0], R_LVT_TIMER, 0x30);
+	apic_write(m.cpu[0], R_TMICT, 1000000);
+	CHECK(!bv_vcpu_turn_is_set(m.cpu[0]));
+	CHECK_EQ(fake_timers(), 1);
+	machine_stop(&m);
+}
+
 TEST(a_guest_that_spins_lets_others_run)
 {
 	static const struct bv_exit pause = { .kind = BV_EXIT_PAUSE, .length = 2 };

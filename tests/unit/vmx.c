@@ -154,6 +154,21 @@ TEST(what_a_processor_does_not_have_to_have_is_left_out)
 	CHECK_EQ(caps.control[VMX_PROC2] & (1u << 3 | 1u << 12), 0);
 }
 
+TEST(the_preemption_timer_never_ends_a_turn_too_early)
+{
+	const u64 misc = 5; /* a count where bit 5 changes */
+
+	CHECK_EQ(vmx_timer_value(misc, 0, 1000), 0);
+	CHECK_EQ(vmx_timer_value(misc, 1, 1000), 1);
+	CHECK_EQ(vmx_timer_value(misc, 31, 1000), 1);
+	CHECK_EQ(vmx_timer_value(misc, 32, 1000), 2);
+	CHECK_EQ(vmx_timer_value(misc, 999 * 32 - 1, 1000), 999);
+	CHECK_EQ(vmx_timer_value(misc, 999 * 32, 1000), 1000);
+	CHECK_EQ(vmx_timer_value(misc, 1000 * 32, 1000), 1000);
+	CHECK_EQ(vmx_timer_value(misc, BV_NO_TURN, 1000), 1000);
+	CHECK_EQ(vmx_timer_value(0, 1ull << 40, ~0u), ~0u);
+}
+
 TEST(two_processors_differ_by_the_name_of_an_msr)
 {
 	struct vmx_msrs other = skylake;
