@@ -149,6 +149,13 @@ static enum bv_exit_next exit_host(struct bv_vcpu *vcpu)
 	return BV_NEXT_GUEST;
 }
 
+/* It may have what a log that has ended left there. */
+static enum bv_exit_next exit_log_full(struct bv_vcpu *vcpu)
+{
+	bv_regions_log_take(vcpu);
+	return BV_NEXT_GUEST;
+}
+
 /* By the timer of a chip, or for no other reason than that it was long. */
 static enum bv_exit_next exit_turn_over(struct bv_vcpu *vcpu)
 {
@@ -497,6 +504,7 @@ static const struct {
 	[BV_EXIT_HOST] = { exit_host, false },
 	[BV_EXIT_TURN_OVER] = { exit_turn_over, false },
 	[BV_EXIT_NESTED_FAULT] = { bv_fault_nested, true },
+	[BV_EXIT_LOG_FULL] = { exit_log_full, false },
 	[BV_EXIT_PORT] = { bv_port_exit, true },
 	[BV_EXIT_CPUID] = { exit_cpuid, true },
 	[BV_EXIT_RDMSR] = { exit_rdmsr, true },

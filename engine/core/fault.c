@@ -59,13 +59,15 @@ static void fault_map(struct bv_vcpu *vcpu, const struct fault *fault,
 	u64 span = 1ull << (9 * (level - 1));
 	bool readonly = fault->region->spec.flags & BV_REGION_READONLY;
 	bool logged = fault->region->spec.flags & BV_REGION_LOG;
+	bool clean = logged && vm->nest.hw_log && !fault->write;
 	struct bv_nest_mapping mapping = {
 		.gfn = BV_GFN(fault->gfn.n & ~(span - 1)),
 		.mfn = BV_MFN(frame->mfn.n & ~(span - 1)),
 		.level = level,
-		/* A logged page is writable only once its bit is set. */
-		.write = frame->writable && !readonly && (fault->write || !logged),
+		/* A logged page is writable only once its bit is set, or will be. */
+		.write = frame->writable && !readonly && (fault->write || !logged || clean),
 		.exec = true,
+		.clean = clean,
 	};
 
 	bv_host_spin_lock(&vm->nest.lock);

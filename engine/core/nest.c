@@ -120,6 +120,21 @@ bool bv_nest_protect_locked(struct bv_nest *nest, struct bv_gfn first, struct bv
 	return nest_walk(nest, first, end, nest_protect_visit);
 }
 
+/* A large leaf is split by a write fault: its flag would tell too little. */
+static bool nest_watch_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level,
+			     u64 gfn)
+{
+	u64 flag = level == 1 ? format->dirty : format->write;
+
+	(void)gfn;
+	return __atomic_fetch_and(entry, ~flag, __ATOMIC_SEQ_CST) & flag;
+}
+
+bool bv_nest_watch_locked(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn end)
+{
+	return nest_walk(nest, first, end, nest->hw_log ? nest_watch_visit : nest_protect_visit);
+}
+
 static bool nest_young_visit(const struct bv_nest_format *format, u64 *entry, unsigned int level,
 			     u64 gfn)
 {
@@ -169,6 +184,7 @@ unsigned int bv_nest_find_locked(struct bv_nest *nest, struct bv_gfn gfn,
 		mapping->mfn = BV_MFN((*entry & NEST_ADDR) >> BV_PAGE_SHIFT);
 		mapping->level = level;
 		mapping->write = *entry & format->write;
+		mapping->clean = mapping->write && !(*entry & format->dirty);
 		mapping->exec = format->exec ? *entry & format->exec : !(*entry & format->no_exec);
 	}
 	return level;
@@ -182,7 +198,7 @@ static u64 nest_leaf(const struct bv_nest_format *format, const struct bv_nest_m
 	if (mapping->level > 1)
 		entry |= format->large;
 	if (mapping->write)
-		entry |= format->write | format->dirty;
+		entry |= format->write | (mapping->clean ? 0 : format->dirty);
 	return entry | (mapping->exec ? format->exec : format->no_exec);
 }
 

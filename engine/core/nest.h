@@ -11,8 +11,8 @@
  * Invariants, all under nest->lock:
  * (1) A leaf maps a frame only if the host answered so after the last overlapping invalidate began.
  * (2) A leaf is writable only if the host frame is, the region is not read-only, and, where the
- * region is logged, the page's bit
- *     is set in the log.
+ *     region is logged, the page's bit is set in the log, or the leaf's dirty flag is clear and the
+ *     hardware logs that it sets it (hw_log).
  * (3) After a leaf lost rights, every vCPU has flushed before the lock is released by the one who
  * took them.
  * (4) A table that was unlinked is freed only after such a flush: until then its parent's entry
@@ -50,6 +50,8 @@ struct bv_nest {
 	/* constant after creation */
 	const struct bv_nest_format *format;
 	u64 *root;
+	/* set before the first vCPU runs, constant after */
+	bool hw_log; /* the vendor's hardware logs pages */
 	/* guarded by lock */
 	u64 tables; /* pages of tables, the root too */
 	u64 invalidate_seq; /* counts ends of invalidates */
@@ -75,6 +77,7 @@ struct bv_nest_mapping {
 	struct bv_mfn mfn;
 	u8 level; /* 1 to 3 */
 	bool write, exec;
+	bool clean; /* the hardware is to log the first write */
 };
 
 /* All of these are called with nest->lock held. */
@@ -93,6 +96,11 @@ unsigned int bv_nest_find_locked(struct bv_nest *nest, struct bv_gfn gfn,
 bool bv_nest_zap_locked(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn end);
 /* Takes the right to write from all leaves that overlap. Returns whether any had it. */
 bool bv_nest_protect_locked(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn end);
+/*
+ * Has the next write to each page told: the right to write goes, or, where the hardware logs pages,
+ * the dirty flag of a leaf of one page. Returns whether there was any.
+ */
+bool bv_nest_watch_locked(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn end);
 /* Whether a leaf there was used since last cleared. */
 bool bv_nest_young_locked(struct bv_nest *nest, struct bv_gfn first, struct bv_gfn end, bool clear);
 /* Unlinks and frees all tables that lie wholly in the range. Flushes. */

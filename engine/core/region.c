@@ -88,12 +88,39 @@ void bv_mem_dirtied(struct bv_vm *vm, struct bv_gfn gfn)
 	bv_host_spin_unlock(&vm->nest.lock);
 }
 
+/*
+ * Until an exit of its vCPU a page is in the hardware's log alone. A log that is read meanwhile has
+ * it the next time; whoever wants all stops the vCPUs first.
+ */
+void bv_regions_log_take(struct bv_vcpu *vcpu)
+{
+	struct bv_vm *vm = vcpu->vm;
+	struct bv_region *region;
+	const u64 *gpa;
+	u32 count;
+
+	if (!vm->nest.hw_log)
+		return;
+	gpa = bv_vendor->log_take(vcpu, &count);
+	if (!count)
+		return;
+	bv_host_rwsem_read(&vm->mem_lock);
+	for (u32 i = 0; i < count; i++) {
+		region = bv_region_at(&vm->regions, gpa[i], &vcpu->region_hint);
+		if (region)
+			bv_region_dirtied(vm, vcpu, region, BV_GFN(gpa[i] >> BV_PAGE_SHIFT));
+	}
+	bv_host_rwsem_read_done(&vm->mem_lock);
+}
+
+/* A ring has a limit that the hardware's log would run over: with rings each page faults. */
 int bv_vcpu_dirty_ring_set(struct bv_vcpu *vcpu, struct bv_dirty_entry *entries, u32 count)
 {
 	if (!vcpu->ring)
 		vcpu->ring = bv_host_alloc(sizeof(*vcpu->ring));
 	if (!vcpu->ring)
 		return -BV_ENOMEM;
+	vcpu->vm->nest.hw_log = false;
 	vcpu->ring->entry = entries;
 	vcpu->ring->entries = count;
 	return 0;
@@ -144,7 +171,7 @@ static struct bv_region *logged_region(struct bv_vm *vm, u32 slot)
 	return region && region->dirty ? region : NULL;
 }
 
-/* Takes the bits of one word and write-protects their pages. Under nest.lock. */
+/* Takes the bits of one word, and has the next writes to their pages told. Under nest.lock. */
 static u64 dirty_take(struct bv_vm *vm, struct bv_region *region, u64 word, u64 mask)
 {
 	u64 bits = __atomic_fetch_and(&region->dirty[word], ~mask, __ATOMIC_SEQ_CST) & mask;
@@ -153,7 +180,7 @@ static u64 dirty_take(struct bv_vm *vm, struct bv_region *region, u64 word, u64 
 		u64 page = word * 64 + __builtin_ctzll(left);
 		struct bv_gfn gfn = BV_GFN(region->spec.gfn.n + page);
 
-		bv_nest_protect_locked(&vm->nest, gfn, BV_GFN(gfn.n + 1));
+		bv_nest_watch_locked(&vm->nest, gfn, BV_GFN(gfn.n + 1));
 	}
 	return bits;
 }
@@ -314,9 +341,13 @@ static void regions_replace(struct bv_regions *regions, u32 slot, struct bv_regi
 		if (regions->sorted[from] != regions->slot[slot])
 			regions->sorted[to++] = regions->sorted[from];
 	regions->count = to;
+	if (regions->slot[slot] && regions->slot[slot]->spec.flags & BV_REGION_LOG)
+		BV_WRITE_ONCE(regions->logged, regions->logged - 1);
 	regions->slot[slot] = region;
 	if (!region)
 		return;
+	if (region->spec.flags & BV_REGION_LOG)
+		BV_WRITE_ONCE(regions->logged, regions->logged + 1);
 	for (; to && regions->sorted[to - 1]->spec.gfn.n > region->spec.gfn.n; to--)
 		regions->sorted[to] = regions->sorted[to - 1];
 	regions->sorted[to] = region;
@@ -337,7 +368,7 @@ static void region_unmap_old(struct bv_vm *vm, const struct bv_region *old,
 		 * cleared.
 		 */
 		if (gained && !(gained == BV_REGION_LOG && vm->dirty_init_all) &&
-		    bv_nest_protect_locked(&vm->nest, first, end))
+		    bv_nest_watch_locked(&vm->nest, first, end))
 			bv_nest_flush(vm);
 		return;
 	}

@@ -17,6 +17,7 @@ struct bv_regions {
 	struct bv_region *slot[BV_MAX_REGIONS];
 	struct bv_region *sorted[BV_MAX_REGIONS]; /* by gfn */
 	u32 count;
+	u32 logged; /* how many are */
 	u32 generation; /* counts changes: for those who remember where a region was */
 };
 
@@ -56,6 +57,8 @@ static inline bool bv_region_no_memory(const struct bv_region *region, int error
  */
 void bv_region_dirtied(struct bv_vm *vm, struct bv_vcpu *vcpu, struct bv_region *region,
 		       struct bv_gfn gfn);
+/* Brings what the hardware has logged of this vCPU's writes to the logs. Owning vCPU. sleep. */
+void bv_regions_log_take(struct bv_vcpu *vcpu);
 void bv_regions_free(struct bv_vm *vm);
 
 /* A vCPU's ring of dirty pages. */

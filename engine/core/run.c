@@ -216,6 +216,8 @@ static enum bv_exit_next run_once(struct bv_vcpu *vcpu)
 		return BV_NEXT_GUEST;
 	vcpu->counter[BV_COUNT_ENTRIES]++;
 	bv_event_exited(vcpu);
+	if (bv_unlikely(BV_READ_ONCE(vcpu->vm->regions.logged)))
+		bv_regions_log_take(vcpu);
 	if (bv_unlikely(vcpu->eoi_offered))
 		bv_eoi_look(vcpu);
 	return bv_exit_handle(vcpu);

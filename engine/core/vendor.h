@@ -92,6 +92,17 @@ struct bv_vendor {
 	 */
 	bool (*turn_timer)(void);
 
+	/*
+	 * Whether the hardware logs pages: those of which it sets a leaf's dirty flag. NULL: it
+	 * does not.
+	 */
+	bool (*logs_pages)(void);
+	/*
+	 * Takes out what it has logged: *count guest-physical addresses, which stay until the next
+	 * entry. The vCPU is loaded.
+	 */
+	const u64 *(*log_take)(struct bv_vcpu *vcpu, u32 *count);
+
 	/* Interrupts held off for one instruction, after STI or MOV SS. */
 	u8 (*shadow_get)(struct bv_vcpu *vcpu); /* 0 none, 1 MOV SS, 2 STI, where told apart */
 	void (*shadow_set)(struct bv_vcpu *vcpu, u8 shadow);

@@ -11,6 +11,7 @@
 	EXIT(HOST, "host_interrupt") /* an interrupt or NMI of the host: nothing to do */    \
 	EXIT(TURN_OVER, "turn_over") /* the guest has had the CPU for its turn */            \
 	EXIT(NESTED_FAULT, "nested_fault") /* no or not enough mapping under a guest page */ \
+	EXIT(LOG_FULL, "log_full") /* the hardware has logged as many pages as it can */     \
 	EXIT(PORT, "port") /* IN or OUT of one item, or a string form */                     \
 	EXIT(CPUID, "cpuid")                                                                 \
 	EXIT(RDMSR, "rdmsr")                                                                 \

@@ -145,7 +145,7 @@ enum vmx_word {
 	CONTROL(PROC2, INVPCID, 12, WANT, "enable INVPCID")                          \
 	CONTROL(PROC2, VM_FUNCTIONS, 13, NEVER, "enable VM functions")               \
 	CONTROL(PROC2, VMCS_SHADOWING, 14, NEVER, "VMCS shadowing")                  \
-	CONTROL(PROC2, PML, 17, NEVER, "enable PML")                                 \
+	CONTROL(PROC2, PML, 17, MAYBE, "enable PML")                                 \
 	CONTROL(PROC2, EPT_VE, 18, NEVER, "EPT-violation #VE")                       \
 	CONTROL(PROC2, XSAVES, 20, NEVER, "enable XSAVES/XRSTORS")                   \
 	CONTROL(EXIT, SAVE_DEBUG, 2, NEED, "save debug controls")                    \
@@ -182,6 +182,7 @@ enum vmx_control {
 	FIELD(GUEST_GS, 0x080a, "guest GS selector")        \
 	FIELD(GUEST_LDTR, 0x080c, "guest LDTR selector")    \
 	FIELD(GUEST_TR, 0x080e, "guest TR selector")        \
+	FIELD(PML_INDEX, 0x0812, "PML index")               \
 	FIELD(HOST_ES, 0x0c00, "host ES selector")          \
 	FIELD(HOST_CS, 0x0c02, "host CS selector")          \
 	FIELD(HOST_SS, 0x0c04, "host SS selector")          \
@@ -195,6 +196,7 @@ enum vmx_control {
 	FIELD(EXIT_STORE_ADDRESS, 0x2006, "VM-exit MSR-store address") \
 	FIELD(EXIT_LOAD_ADDRESS, 0x2008, "VM-exit MSR-load address")   \
 	FIELD(ENTRY_LOAD_ADDRESS, 0x200a, "VM-entry MSR-load address") \
+	FIELD(PML_ADDRESS, 0x200e, "PML address")                      \
 	FIELD(TSC_OFFSET, 0x2010, "TSC offset")                        \
 	FIELD(VIRTUAL_APIC, 0x2012, "virtual-APIC address")            \
 	FIELD(EPTP, 0x201a, "EPT pointer")                             \
@@ -373,7 +375,7 @@ enum vmcs_field {
 	REASON(VMFUNC, 59, UNDEFINED, false, "VMFUNC")                                        \
 	REASON(ENCLS, 60, UNDEFINED, false, "ENCLS")                                          \
 	REASON(RDSEED, 61, UNKNOWN, true, "RDSEED")                                           \
-	REASON(PML_FULL, 62, UNKNOWN, false, "page-modification log full")                    \
+	REASON(PML_FULL, 62, LOG_FULL, false, "page-modification log full")                   \
 	REASON(XSAVES, 63, UNDEFINED, false, "XSAVES")                                        \
 	REASON(XRSTORS, 64, UNDEFINED, false, "XRSTORS")
 
@@ -480,5 +482,8 @@ enum vmx_reason {
 #define VMX_EPT_DIRTY BV_BIT(9)
 
 #define VMX_VAPIC_TPR 0x80
+
+/* The page-modification log (28.3.6) is filled from its end. */
+#define VMX_PML_ENTRIES 512u
 
 #endif

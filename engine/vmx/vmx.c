@@ -58,6 +58,11 @@ static bool vmx_turn_timer(void)
 	return vmx.has_turns;
 }
 
+static bool vmx_logs_pages(void)
+{
+	return vmx.has_pml;
+}
+
 static void vmx_features_find(void)
 {
 	u32 id[4];
@@ -67,6 +72,8 @@ static void vmx_features_find(void)
 		       vmx.caps.ept_vpid & VMX_VPID_INVVPID && vmx.caps.ept_vpid & VMX_VPID_ALL;
 	vmx.has_debugctl = true;
 	vmx.has_ad = vmx.caps.ept_vpid & VMX_EPT_AD;
+	/* 28.3.6: the flags are what is logged. */
+	vmx.has_pml = vmx.has_ad && vmx.caps.may[VMX_PROC2] & VMX_PROC2_PML;
 	vmx.has_turns =
 		vmx.caps.control[VMX_PIN] & VMX_PIN_PREEMPTION_TIMER && !timer_counts_wrongly();
 	native_cpuid(0, 0, id);
@@ -323,6 +330,8 @@ const struct bv_vendor bv_vmx_vendor = {
 	.uninject = vmx_uninject,
 	.wish = vmx_wish,
 	.turn_timer = vmx_turn_timer,
+	.logs_pages = vmx_logs_pages,
+	.log_take = vmx_log_take,
 	.shadow_get = vmx_shadow_get,
 	.shadow_set = vmx_shadow_set,
 	.tlb_flush = vmx_tlb_flush,

@@ -47,6 +47,7 @@ struct vmx_vcpu {
 	void *vmcs;
 	u64 vmcs_pa;
 	u8 *vapic; /* the virtual-APIC page: for TPR alone */
+	u64 *pml; /* the page-modification log; NULL: the processor has none */
 	u16 vpid; /* 0: none */
 	/* the CPU on which it is active, interrupts off there */
 	struct bv_list active;
@@ -95,7 +96,7 @@ extern struct vmx_globals {
 	u8 *msr_bitmap; /* the default permissions */
 	struct bv_spinlock vpid_lock;
 	u8 *vpids; /* a bit each, set: taken; guarded by vpid_lock */
-	bool has_rdtscp, has_pku, has_perf, has_debugctl, has_vpid, has_ad, has_turns;
+	bool has_rdtscp, has_pku, has_perf, has_debugctl, has_vpid, has_ad, has_turns, has_pml;
 	u32 timer_longest; /* the VMX-preemption timer's value where no turn is set */
 	u64 host_xcr0;
 	struct bv_nest_format nest;
@@ -140,6 +141,7 @@ void vmx_wishes_push(struct bv_vcpu *vcpu);
 void vmx_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes);
 u8 vmx_shadow_get(struct bv_vcpu *vcpu);
 void vmx_shadow_set(struct bv_vcpu *vcpu, u8 shadow);
+const u64 *vmx_log_take(struct bv_vcpu *vcpu, u32 *count);
 void vmx_tlb_flush(struct bv_vcpu *vcpu);
 void vmx_tsc_offset(struct bv_vcpu *vcpu, u64 offset);
 

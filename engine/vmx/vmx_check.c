@@ -63,6 +63,11 @@ static void execution_check(struct vmx_checked *c)
 		check_must(c, check_get(c, VMCS_VPID), "26.2.1.1: VPID is 0", 0);
 	if (c->proc2 & VMX_PROC2_EPT)
 		eptp_check(c);
+	if (c->proc2 & VMX_PROC2_PML) {
+		check_must(c, c->proc2 & VMX_PROC2_EPT, "26.2.1.1: PML without EPT", c->proc2);
+		check_must(c, check_page(c, check_get(c, VMCS_PML_ADDRESS)),
+			   "26.2.1.1: PML address", check_get(c, VMCS_PML_ADDRESS));
+	}
 	check_must(c, !c->unrestricted || c->proc2 & VMX_PROC2_EPT,
 		   "26.2.1.1: unrestricted guest without EPT", c->proc2);
 }

@@ -192,6 +192,10 @@ static void decode_kind(struct bv_vcpu *vcpu, struct vmx_vcpu *own, u32 reason)
 		if (qualification & VMX_Q_EPT_NMI_UNBLOCKED && !exit->vectoring.kind)
 			own->blocking |= VMX_BLOCKING_NMI;
 		break;
+	case BV_EXIT_LOG_FULL:
+		if (vmx_read(VMCS_QUALIFICATION) & VMX_Q_EPT_NMI_UNBLOCKED && !exit->vectoring.kind)
+			own->blocking |= VMX_BLOCKING_NMI;
+		break;
 	case BV_EXIT_TURN_OVER:
 		timer_expired(own);
 		break;

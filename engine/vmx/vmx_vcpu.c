@@ -74,13 +74,18 @@ static void vmcs_controls_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 
 	vmx_write(VMCS_PIN_CONTROLS, control[VMX_PIN]);
 	vmx_write(VMCS_PROC_CONTROLS, own->proc);
-	vmx_write(VMCS_PROC2_CONTROLS, control[VMX_PROC2] | (own->vpid ? VMX_PROC2_VPID : 0));
+	vmx_write(VMCS_PROC2_CONTROLS, control[VMX_PROC2] | (own->vpid ? VMX_PROC2_VPID : 0) |
+					       (own->pml ? VMX_PROC2_PML : 0));
 	vmx_write(VMCS_EXIT_CONTROLS, control[VMX_EXIT] | perf_exit);
 	vmx_write(VMCS_ENTRY_CONTROLS, control[VMX_ENTRY] | perf_entry);
 	vmx_write(VMCS_VIRTUAL_APIC, bv_host_pa(own->vapic));
 	vmx_write(VMCS_EPTP, vmx_eptp(vcpu->vm));
 	if (own->vpid)
 		vmx_write(VMCS_VPID, own->vpid);
+	if (own->pml) {
+		vmx_write(VMCS_PML_ADDRESS, bv_host_pa(own->pml));
+		vmx_write(VMCS_PML_INDEX, VMX_PML_ENTRIES - 1);
+	}
 	if (control[VMX_PROC2] & VMX_PROC2_PAUSE_LOOP) {
 		vmx_write(VMCS_PLE_GAP, PLE_GAP);
 		vmx_write(VMCS_PLE_WINDOW, PLE_WINDOW);
@@ -118,7 +123,8 @@ static int vcpu_pages_alloc(struct vmx_vcpu *own)
 {
 	own->vmcs = bv_host_pages_alloc(0);
 	own->vapic = bv_host_pages_alloc(0);
-	return own->vmcs && own->vapic ? 0 : -BV_ENOMEM;
+	own->pml = vmx.has_pml ? bv_host_pages_alloc(0) : NULL;
+	return own->vmcs && own->vapic && (own->pml || !vmx.has_pml) ? 0 : -BV_ENOMEM;
 }
 
 static void vcpu_free(struct vmx_vcpu *own)
@@ -127,6 +133,8 @@ static void vcpu_free(struct vmx_vcpu *own)
 		bv_host_pages_free(own->vmcs, 0);
 	if (own->vapic)
 		bv_host_pages_free(own->vapic, 0);
+	if (own->pml)
+		bv_host_pages_free(own->pml, 0);
 	bv_host_free(own);
 }
 
@@ -252,6 +260,18 @@ void vmx_shadow_set(struct bv_vcpu *vcpu, u8 shadow)
 	own->blocking &= ~(VMX_BLOCKING_STI | VMX_BLOCKING_MOV_SS);
 	if (shadow)
 		own->blocking |= shadow == 1 ? VMX_BLOCKING_MOV_SS : VMX_BLOCKING_STI;
+}
+
+/* 28.3.6: the index is of the entry to be filled next, or out of range where the log is full. */
+const u64 *vmx_log_take(struct bv_vcpu *vcpu, u32 *count)
+{
+	const struct vmx_vcpu *own = vmx_of(vcpu);
+	u32 index = vmx_read(VMCS_PML_INDEX), first = index < VMX_PML_ENTRIES ? index + 1 : 0;
+
+	*count = VMX_PML_ENTRIES - first;
+	if (*count)
+		vmx_write(VMCS_PML_INDEX, VMX_PML_ENTRIES - 1);
+	return own->pml + first;
 }
 
 void vmx_tlb_flush(struct bv_vcpu *vcpu)

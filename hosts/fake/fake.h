@@ -126,6 +126,8 @@ struct fake_hw {
 		u8 vector;
 	} delivered[64];
 	u32 deliveries;
+	u64 log[512]; /* pages that it has logged, */
+	u32 logged; /* so many */
 	u32 entries, pulls, pushes, tlb_flushes;
 	/* exits to come */
 	struct bv_exit queue[64];
@@ -145,6 +147,8 @@ void fake_vendor_use(void);
 void fake_vendor_use_offers(void);
 /* The same, with hardware that ends turns: the script says when (BV_EXIT_TURN_OVER). */
 void fake_vendor_use_turns(void);
+/* The same, with hardware that logs pages: the script fills hw->log. */
+void fake_vendor_use_log(void);
 struct fake_hw *fake_hw(struct bv_vcpu *vcpu);
 /* One more exit at the end of the queue. When the queue is empty, an entry ends by a signal. */
 void fake_exit(struct bv_vcpu *vcpu, const struct bv_exit *exit);

@@ -324,6 +324,32 @@ void fake_vendor_use_turns(void)
 	bv_vendor = &timing;
 }
 
+static bool vendor_logs_pages(void)
+{
+	return true;
+}
+
+static const u64 *vendor_log_take(struct bv_vcpu *vcpu, u32 *count)
+{
+	struct fake_hw *hw = fake_hw(vcpu);
+
+	if (!vcpu->loaded)
+		fake_misuse("the log of a vCPU that is not loaded");
+	*count = hw->logged;
+	hw->logged = 0;
+	return hw->log;
+}
+
+void fake_vendor_use_log(void)
+{
+	static struct bv_vendor logging;
+
+	logging = fake_vendor;
+	logging.logs_pages = vendor_logs_pages;
+	logging.log_take = vendor_log_take;
+	bv_vendor = &logging;
+}
+
 /* ---- the script ---- */
 
 void fake_exit(struct bv_vcpu *vcpu, const struct bv_exit *exit)

@@ -378,6 +378,65 @@ static void written_pages_are_logged(void)
 	vm_close(&vm);
 }
 
+/* mov edi, 1M; again: mov al, [edi]; mov [edi], al; add edi, 4096; cmp edi, ebx; jb again; hlt */
+static const char walks[] = "\xbf\0\0\x10\0\x8a\x07\x88\x07\x81\xc7\0\x10\0\0\x39\xdf\x72\xf2\xf4";
+
+#define WALK_BEGIN 0x100000UL
+#define WALK_PAGES 1216UL /* more than twice what a processor logs at a time */
+
+/* The guest reads and writes that many pages; how many the log has then. */
+static unsigned long walk(struct vm *vm, unsigned long pages)
+{
+	struct kvm_regs regs = { .rip = CODE, .rflags = 2 };
+	unsigned long bitmap[WALK_PAGES / 64], count = 0;
+	struct kvm_dirty_log log = { .slot = 1, .dirty_bitmap = bitmap };
+
+	regs.rbx = WALK_BEGIN + pages * 4096;
+	CHECK(!ioctl(vm->vcpu, KVM_SET_REGS, &regs));
+	CHECK(!pages || (!ioctl(vm->vcpu, KVM_RUN, 0) && vm->run->exit_reason == KVM_EXIT_HLT));
+	CHECK(!ioctl(vm->fd, KVM_GET_DIRTY_LOG, &log));
+	for (unsigned long page = 0; page < WALK_PAGES; page++) {
+		int bit = bitmap[page / 64] >> page % 64 & 1;
+
+		CHECK(!bit || page < pages);
+		count += bit;
+	}
+	return count;
+}
+
+static void many_written_pages_are_logged_again_and_again(void)
+{
+	struct kvm_segment flat = {
+		.limit = ~0U, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1, .selector = 8
+	};
+	struct kvm_userspace_memory_region slot = {
+		.slot = 1,
+		.guest_phys_addr = WALK_BEGIN,
+		.memory_size = WALK_PAGES * 4096,
+		.flags = KVM_MEM_LOG_DIRTY_PAGES,
+	};
+	void *memory = mmap(NULL, WALK_PAGES * 4096, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct kvm_sregs sregs;
+	struct vm vm;
+
+	vm_open(&vm, PLAIN, walks, sizeof(walks));
+	slot.userspace_addr = (unsigned long)memory;
+	CHECK(!ioctl(vm.fd, KVM_SET_USER_MEMORY_REGION, &slot));
+	CHECK(!ioctl(vm.vcpu, KVM_GET_SREGS, &sregs));
+	sregs.ds = sregs.es = sregs.ss = sregs.cs = flat;
+	sregs.cs.type = 0xb;
+	sregs.cr0 |= 1;
+	CHECK(!ioctl(vm.vcpu, KVM_SET_SREGS, &sregs));
+	CHECK(walk(&vm, WALK_PAGES) == WALK_PAGES);
+	CHECK(walk(&vm, 0) == 0);
+	CHECK(walk(&vm, 600) == 600);
+	CHECK(walk(&vm, WALK_PAGES) == WALK_PAGES);
+	CHECK(walk(&vm, 1) == 1);
+	vm_close(&vm);
+	munmap(memory, WALK_PAGES * 4096);
+}
+
 static void the_dirty_ring_has_written_pages(void)
 {
 	struct kvm_enable_cap cap = { .cap = KVM_CAP_DIRTY_LOG_RING, .args = { 65536 } };
@@ -529,6 +588,7 @@ static const struct {
 	TEST(an_irqfd_wakes_the_guest),
 	TEST(eventfds_and_vms_end_in_any_order),
 	TEST(written_pages_are_logged),
+	TEST(many_written_pages_are_logged_again_and_again),
 	TEST(the_dirty_ring_has_written_pages),
 	TEST(statistics_can_be_read),
 	TEST(two_hundred_vms_come_and_go),

@@ -26,7 +26,7 @@ static void stop(void)
 
 static bool put(u64 gfn, u64 mfn, u8 level, bool write)
 {
-	struct bv_nest_mapping mapping = { BV_GFN(gfn), BV_MFN(mfn), level, write, true };
+	struct bv_nest_mapping mapping = { BV_GFN(gfn), BV_MFN(mfn), level, write, true, false };
 	bool lost;
 
 	CHECK_EQ(bv_nest_cache_fill(&cache), 0);
@@ -203,6 +203,29 @@ TEST(protect_takes_the_right_to_write_and_nothing_else)
 	CHECK(!over(bv_nest_protect_locked, 10, 12));
 	CHECK_EQ(frame(10, &leaf), 10);
 	CHECK(!leaf.write && leaf.exec);
+	stop();
+}
+
+TEST(a_leaf_of_one_page_is_watched_by_its_dirty_flag_where_the_hardware_logs)
+{
+	struct bv_nest_mapping leaf;
+
+	start()->hw_log = true;
+	put(10, 10, 1, true);
+	put(MIB2, MIB2, 2, true);
+	CHECK_EQ(frame(10, &leaf), 10);
+	CHECK(leaf.write && !leaf.clean);
+	CHECK(over(bv_nest_watch_locked, 10, 11));
+	CHECK(!over(bv_nest_watch_locked, 10, 11));
+	CHECK_EQ(frame(10, &leaf), 10);
+	CHECK(leaf.write && leaf.clean);
+	/* The flag of a large one would tell too little: it is split by a write fault. */
+	CHECK(over(bv_nest_watch_locked, MIB2 + 5, MIB2 + 6));
+	CHECK_EQ(frame(MIB2 + 5, &leaf), MIB2 + 5);
+	CHECK(!leaf.write);
+	put(MIB2 + 5, MIB2 + 5, 1, true);
+	CHECK_EQ(frame(MIB2 + 6, &leaf), MIB2 + 6);
+	CHECK(!leaf.write);
 	stop();
 }
 

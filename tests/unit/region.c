@@ -9,13 +9,18 @@ static struct machine m;
 static struct bv_vcpu *cpu;
 static u8 *memory, *other_memory;
 
-static void start(void)
+static void begin(void)
 {
-	machine_start(&m, 1, CHIPS_FULL);
 	cpu = m.cpu[0];
 	fake_log_quiet = true;
 	memory = fake_memory_new(PAGES, true);
 	other_memory = fake_memory_new(PAGES, true);
+}
+
+static void start(void)
+{
+	machine_start(&m, 1, CHIPS_FULL);
+	begin();
 }
 
 static void stop(void)
@@ -249,6 +254,7 @@ TEST(a_page_that_the_host_does_not_have_ends_the_run_with_a_reason)
 /* ---- the log ---- */
 
 static u64 bits[PAGES / 64];
+static struct bv_dirty_entry ring[256];
 
 static int fetch(bool clear)
 {
@@ -369,9 +375,97 @@ TEST(a_log_that_begins_full_has_a_bit_for_each_page_and_no_more)
 	stop();
 }
 
-/* ---- rings ---- */
+/* ---- a log of the hardware's ---- */
 
-static struct bv_dirty_entry ring[256];
+static void start_log(void)
+{
+	fake_reset();
+	fake_vendor_use_log();
+	machine_make(&m, 1, CHIPS_FULL);
+	begin();
+}
+
+static bool clean(u64 gfn)
+{
+	struct bv_nest_mapping leaf;
+
+	return mapped(gfn, &leaf) && leaf.clean;
+}
+
+/* The guest writes to pages as the hardware sees it; then something else ends its run. */
+static void hardware_writes(const u64 *gfn, u32 count, enum bv_exit_kind why)
+{
+	struct bv_exit exit = { .kind = why };
+	struct bv_run run = { 0 };
+
+	for (u32 i = 0; i < count; i++)
+		fake_hw(cpu)->log[i] = gfn[i] << BV_PAGE_SHIFT;
+	fake_hw(cpu)->logged = count;
+	fake_exit(cpu, &exit);
+	fake_vcpu(cpu)->signal = false;
+	bv_vcpu_run(cpu, &run);
+	CHECK_EQ(fake_hw(cpu)->logged, 0);
+}
+
+TEST(pages_that_were_written_before_need_no_fault_to_be_logged_again)
+{
+	const u64 pages[] = { GFN + 1, GFN + 70, GFN + PAGES, 1 };
+
+	start_log();
+	set(0, GFN, PAGES, memory, 0);
+	touch(GFN + 1, true);
+	CHECK(writable(GFN + 1) && !clean(GFN + 1));
+	set(0, GFN, PAGES, memory, BV_REGION_LOG);
+	touch(GFN + 70, false);
+	CHECK(writable(GFN + 70) && clean(GFN + 70));
+	fetch(true);
+	CHECK_EQ(bits[0] | bits[1], 0);
+	hardware_writes(pages, BV_ARRAY_SIZE(pages), BV_EXIT_HOST);
+	fetch(true);
+	CHECK_EQ(bits[0], 2);
+	CHECK_EQ(bits[1], 1 << 6);
+	touch(GFN + 2, true);
+	CHECK(writable(GFN + 2) && !clean(GFN + 2));
+	flush_due();
+	fetch(true);
+	CHECK_EQ(bits[0], 4);
+	CHECK(writable(GFN + 2) && clean(GFN + 2));
+	CHECK(flush_due());
+	hardware_writes(pages, 1, BV_EXIT_LOG_FULL);
+	fetch(true);
+	CHECK_EQ(bits[0], 2);
+	stop();
+}
+
+TEST(what_is_left_of_a_log_that_ended_is_taken_out_and_forgotten)
+{
+	const u64 page = GFN + 1;
+
+	start_log();
+	set(0, GFN, PAGES, memory, BV_REGION_LOG);
+	set(0, GFN, PAGES, memory, 0);
+	hardware_writes(&page, 1, BV_EXIT_LOG_FULL);
+	set(0, GFN, PAGES, memory, BV_REGION_LOG);
+	fetch(true);
+	CHECK_EQ(bits[0], 0);
+	CHECK_EQ(m.vm->regions.logged, 1);
+	set(0, GFN, 0, memory, 0);
+	CHECK_EQ(m.vm->regions.logged, 0);
+	stop();
+}
+
+TEST(with_rings_each_page_faults)
+{
+	start_log();
+	memset(bits, 0, sizeof(bits));
+	CHECK_EQ(bv_vcpu_dirty_ring_set(cpu, ring, BV_ARRAY_SIZE(ring)), 0);
+	set(7, GFN, PAGES, memory, BV_REGION_LOG);
+	touch(GFN + 5, false);
+	CHECK(!writable(GFN + 5));
+	stop();
+}
+
+/* ---- rings ---- */
 
 static void start_ring(void)
 {

@@ -224,7 +224,9 @@ static void vmcs_good(void)
 	computed(&skylake);
 	vmcs[VMCS_PIN_CONTROLS] = caps.control[VMX_PIN];
 	vmcs[VMCS_PROC_CONTROLS] = caps.control[VMX_PROC];
-	vmcs[VMCS_PROC2_CONTROLS] = caps.control[VMX_PROC2];
+	vmcs[VMCS_PROC2_CONTROLS] = caps.control[VMX_PROC2] | VMX_PROC2_PML;
+	vmcs[VMCS_PML_ADDRESS] = 0x8000;
+	vmcs[VMCS_PML_INDEX] = VMX_PML_ENTRIES - 1;
 	vmcs[VMCS_EXIT_CONTROLS] = caps.control[VMX_EXIT];
 	vmcs[VMCS_ENTRY_CONTROLS] = caps.control[VMX_ENTRY] | VMX_ENTRY_LONG_MODE;
 	vmcs[VMCS_EPTP] = 0x5000 | VMX_EPTP_WB | VMX_EPTP_WALK_4 | VMX_EPTP_AD;
@@ -295,6 +297,8 @@ static const struct {
 	{ VMCS_EPTP, 1ull << 46 | 0x1e, "26.2.1.1: EPT pointer: reserved bits" },
 	{ VMCS_MSR_BITMAP, 0x6010, "26.2.1.1: address of MSR bitmaps" },
 	{ VMCS_VIRTUAL_APIC, 0x7001, "26.2.1.1: virtual-APIC address" },
+	{ VMCS_PML_ADDRESS, 0x8008, "26.2.1.1: PML address" },
+	{ VMCS_PML_ADDRESS, 1ull << 46, "26.2.1.1: PML address" },
 	{ VMCS_TPR_THRESHOLD, 16, "26.2.1.1: TPR threshold above 15" },
 	{ VMCS_EXIT_LOAD_COUNT, 1, NULL }, /* address 0 is a good one */
 	{ VMCS_ENTRY_EVENT, 0x80000100, "26.2.1.3: event: reserved type" },
