@@ -169,6 +169,8 @@ int bv_lapic_pending(struct bv_vcpu *vcpu);
 int bv_lapic_take(struct bv_vcpu *vcpu);
 int bv_lapic_offer(struct bv_vcpu *vcpu);
 void bv_lapic_offer_end(struct bv_vcpu *vcpu, u8 vector, bool delivered);
+bool bv_lapic_service(struct bv_vcpu *vcpu, struct bv_service *service);
+void bv_lapic_served(struct bv_vcpu *vcpu, const struct bv_service *service);
 enum bv_eoi bv_lapic_eoi_next(struct bv_vcpu *vcpu);
 void bv_lapic_eoi_seen(struct bv_vcpu *vcpu);
 bool bv_lapic_masked_by_tpr(struct bv_vcpu *vcpu);

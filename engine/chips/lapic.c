@@ -41,6 +41,13 @@ static u32 lapic_x2apic_ldr(const struct bv_lapic *lapic)
 	return (lapic->x2apic_id >> 4) << 16 | 1u << (lapic->x2apic_id & 15);
 }
 
+/* The hardware may have these, too. */
+static void lapic_isr_changed(struct bv_lapic *lapic)
+{
+	if (bv_unlikely(lapic->vcpu->served))
+		bv_vcpu_request(lapic->vcpu, BV_REQ_EVENT);
+}
+
 static void lapic_reset_vectors(struct bv_lapic *lapic)
 {
 	BV_WRITE_ONCE(lapic->irr_hint, false); /* invariant (3): before the words */
@@ -50,6 +57,7 @@ static void lapic_reset_vectors(struct bv_lapic *lapic)
 		lapic->isr.word[i] = 0;
 	}
 	lapic->isr_top = -1;
+	lapic_isr_changed(lapic);
 }
 
 void bv_lapic_reset(struct bv_lapic *lapic, bool init)
@@ -60,6 +68,7 @@ void bv_lapic_reset(struct bv_lapic *lapic, bool init)
 				      (bv_vcpu_is_bsp(lapic->vcpu) ? APIC_BASE_BSP : 0));
 		BV_WRITE_ONCE(lapic->id, lapic->x2apic_id << 24);
 	}
+	lapic->vcpu->x2apic = lapic_x2apic(lapic);
 	bv_lapic_timer_reset(lapic);
 	lapic_reset_vectors(lapic);
 	for (unsigned int i = 0; i < LVT_COUNT; i++)
@@ -261,9 +270,49 @@ void bv_lapic_eoi(struct bv_lapic *lapic)
 		return;
 	vectors_clear(&lapic->isr, (u8)vector);
 	lapic->isr_top = vectors_highest(&lapic->isr);
+	lapic_isr_changed(lapic);
 	bv_lapic_update_ppr(lapic);
 	if (bv_unlikely(lapic_eoi_watched(lapic, (u8)vector)))
 		lapic_eoi_tell(lapic, (u8)vector);
+}
+
+/*
+ * While another interrupt waits each end is told, so that it can come in. Where nothing is in
+ * service, the hardware ends vector 0.
+ */
+bool bv_lapic_service(struct bv_vcpu *vcpu, struct bv_service *service)
+{
+	const struct bv_lapic *lapic = vcpu_lapic(vcpu);
+	u64 waits = BV_READ_ONCE(lapic->irr_hint) ? ~0ull : 0;
+
+	for (unsigned int i = 0; i < 4; i++) {
+		service->isr[i] = lapic->isr.word[i];
+		service->told[i] = BV_READ_ONCE(lapic->tmr.word[i]) |
+				   BV_READ_ONCE(lapic->chips->eoi_watch.word[i]) | waits;
+	}
+	service->told[0] &= ~0xffffull;
+	return !bv_lapic_masked_by_tpr(vcpu);
+}
+
+void bv_lapic_served(struct bv_vcpu *vcpu, const struct bv_service *service)
+{
+	struct bv_lapic *lapic = vcpu_lapic(vcpu);
+	u64 ended[4];
+
+	for (unsigned int i = 0; i < 4; i++) {
+		ended[i] = lapic->isr.word[i] & ~service->isr[i];
+		lapic->isr.word[i] &= service->isr[i];
+	}
+	lapic->isr_top = vectors_highest(&lapic->isr);
+	bv_lapic_update_ppr(lapic);
+	for (unsigned int i = 0; i < 4; i++) {
+		for (u64 left = ended[i]; left; left &= left - 1) {
+			u8 vector = i * 64 + __builtin_ctzll(left);
+
+			if (lapic_eoi_watched(lapic, vector))
+				lapic_eoi_tell(lapic, vector);
+		}
+	}
 }
 
 enum bv_eoi bv_lapic_eoi_next(struct bv_vcpu *vcpu)

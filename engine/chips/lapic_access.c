@@ -295,6 +295,7 @@ static enum bv_access_result lapic_base_write(struct bv_lapic *lapic, u64 value,
 	if (!lapic_base_legal(lapic, value, host))
 		return BV_ACCESS_FAULT;
 	BV_WRITE_ONCE(lapic->base, value);
+	lapic->vcpu->x2apic = lapic_x2apic(lapic);
 	if (risen & APIC_BASE_X2APIC)
 		BV_WRITE_ONCE(lapic->ldr,
 			      (lapic->x2apic_id >> 4) << 16 | 1u << (lapic->x2apic_id & 15));

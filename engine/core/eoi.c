@@ -11,6 +11,8 @@
  *     the vCPU look (lapic.c), so that it exits, and the bit goes before the guest goes on.
  * (2) Outside of bv_vcpu_run the bit is clear: a saved state has no end under way.
  *
+ * Where the hardware can end interrupts, the word is not used.
+ *
  * The bit is set before the interrupt is taken, since that happens with interrupts off, when guest
  * memory cannot be written; until then it does no harm.
  */
@@ -25,6 +27,11 @@ void bv_eoi_prepare(struct bv_vcpu *vcpu)
 {
 	enum bv_eoi next = vcpu->vm->intc->eoi_next(vcpu);
 
+	if (bv_event_may_serve(vcpu)) {
+		if (vcpu->eoi_offered)
+			bv_eoi_withdraw(vcpu);
+		return;
+	}
 	if (next == BV_EOI_NONE || (next == BV_EOI_SILENT) == vcpu->eoi_offered)
 		return;
 	bv_host_rwsem_read(&vcpu->vm->mem_lock);

@@ -24,6 +24,10 @@
  * by itself. The offer holds for one entry: after the exit it has been taken, or is looked at anew.
  * Else, and where something else is to be done first, the window opens with an exit.
  *
+ * Where the hardware can, it also ends interrupts: it has the vectors in service (struct
+ * bv_service), and the local APIC learns after an exit which of them are left. Whatever changes the
+ * local APIC otherwise makes the vCPU look (BV_REQ_EVENT), so that the hardware gets to know it.
+ *
  * A software interrupt (INT n) whose delivery was cut off is raised again by its instruction, which
  * is in a shadow until then. It is injected only where that shadow is forgotten, since it cannot be
  * stepped over: the flags that it saves would have our TF.
@@ -372,6 +376,24 @@ static bool irq_offer(struct bv_vcpu *vcpu)
 	return true;
 }
 
+bool bv_event_may_serve(struct bv_vcpu *vcpu)
+{
+	const struct bv_vm *vm = vcpu->vm;
+
+	return vcpu->x2apic && vm->serves && !vm->msr_filter &&
+	       vm->intc->service(vcpu, &vcpu->service);
+}
+
+/* With the guest's word for ends (eoi.c) in use, the hardware would not see them all. */
+static void service_begin(struct bv_vcpu *vcpu)
+{
+	bool before = vcpu->served;
+
+	vcpu->served = bv_event_may_serve(vcpu) && !vcpu->eoi_offered;
+	if (vcpu->served || before)
+		bv_vendor->serve(vcpu, vcpu->served);
+}
+
 /* Which exits the state of things asks for. */
 static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 {
@@ -422,6 +444,8 @@ void bv_event_prepare(struct bv_vcpu *vcpu)
 	bv_vcpu_need(vcpu, BV_ST_CR);
 	vcpu->state_protected = vcpu->state.cr0 & BV_CR0_PE;
 	injected = inject_first(vcpu) || inject_nmi(vcpu) || inject_irq(vcpu);
+	if (bv_unlikely(vcpu->x2apic || vcpu->served))
+		service_begin(vcpu);
 	wishes_make(vcpu, injected);
 }
 
@@ -506,6 +530,8 @@ void bv_event_exited(struct bv_vcpu *vcpu)
 	injected_forget(vcpu);
 	if (bv_unlikely(vcpu->offered >= 0))
 		offer_end(vcpu);
+	if (bv_unlikely(vcpu->served) && vcpu->exit.served)
+		vcpu->vm->intc->served(vcpu, &vcpu->service);
 	nmi_iret_passed(vcpu);
 	if (bv_unlikely(vcpu->exit.vectoring.kind))
 		vectoring_keep(vcpu);

@@ -504,6 +504,7 @@ static const struct {
 	[BV_EXIT_HOST] = { exit_host, false },
 	[BV_EXIT_TURN_OVER] = { exit_turn_over, false },
 	[BV_EXIT_NESTED_FAULT] = { bv_fault_nested, true },
+	[BV_EXIT_EOI] = { exit_host, false },
 	[BV_EXIT_LOG_FULL] = { exit_log_full, false },
 	[BV_EXIT_PORT] = { bv_port_exit, true },
 	[BV_EXIT_CPUID] = { exit_cpuid, true },

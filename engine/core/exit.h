@@ -29,6 +29,8 @@ struct bv_exit {
 	enum bv_exit_kind kind;
 	/* The interrupt offered to the hardware over this entry was delivered, or began to be. */
 	bool offer_taken;
+	/* Where the hardware ends interrupts: vcpu->service.isr is not what it was. */
+	bool served;
 	/* An interrupt shadow may be on: what is carried out for the guest ends it. */
 	bool shadow;
 	/* Length of the instruction that exited, if the hardware told; 0: find it out. */

@@ -9,6 +9,7 @@
 
 #include "bv/types.h"
 
+struct bv_service;
 struct bv_vcpu;
 struct bv_vm;
 
@@ -52,6 +53,13 @@ struct bv_intc_ops {
 	 */
 	int (*offer)(struct bv_vcpu *vcpu);
 	void (*offer_end)(struct bv_vcpu *vcpu, u8 vector, bool delivered);
+	/*
+	 * Fills what the hardware needs to end interrupts by itself; false: it may not, for a lower
+	 * task priority is waited for. Then, what is in service after it has. Asked in x2APIC mode
+	 * (vcpu->x2apic, which the controller sets). Owning vCPU.
+	 */
+	bool (*service)(struct bv_vcpu *vcpu, struct bv_service *service);
+	void (*served)(struct bv_vcpu *vcpu, const struct bv_service *service);
 	/* Whether the next end of an interrupt needs anybody's notice; and such an end. */
 	enum bv_eoi (*eoi_next)(struct bv_vcpu *vcpu);
 	void (*eoi)(struct bv_vcpu *vcpu);

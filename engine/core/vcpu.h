@@ -160,6 +160,9 @@ struct bv_vcpu {
 	struct bv_wishes wishes; /* what the vendor was told */
 	int front_irq; /* a vector from bv_vcpu_interrupt, -1 none */
 	int offered; /* a vector that the hardware may deliver in this entry, -1 none */
+	bool x2apic; /* the local APIC is in x2APIC mode: kept by it */
+	struct bv_service service; /* where the hardware ends interrupts: */
+	bool served; /* it does in the coming entry */
 	bool eoi_page; /* the guest has a word for ends of interrupts (eoi.c), */
 	bool eoi_offered; /* and its bit is set */
 	bool nmi_iret; /* the NMI handler's IRET is at iret_rip, about to be executed */
@@ -201,6 +204,7 @@ struct bv_vm {
 	/* set before the first vCPU, constant after */
 	const struct bv_intc_ops *intc; /* NULL: the front has the interrupt controllers */
 	void *chips; /* the chips' per-VM data */
+	bool serves; /* the vendor's hardware can end interrupts */
 
 	/*
 	 * guarded by mem_lock: a sleeping lock, held for reading over an exit's work, for writing
@@ -303,6 +307,8 @@ static inline void bv_event_ud(struct bv_vcpu *vcpu)
 void bv_event_prepare(struct bv_vcpu *vcpu);
 /* Takes stock after an exit: what was delivered, what must be again. */
 void bv_event_exited(struct bv_vcpu *vcpu);
+/* Whether the hardware can end the guest's interrupts (bv_vendor->serve). */
+bool bv_event_may_serve(struct bv_vcpu *vcpu);
 /* Something waits that would end HLT. */
 bool bv_event_wakes(struct bv_vcpu *vcpu);
 /* Whether an interrupt could be delivered at this instruction boundary. */

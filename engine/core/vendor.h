@@ -33,6 +33,12 @@ struct bv_wishes {
 	bool rdtsc;
 };
 
+/* What the hardware is to know of a local APIC, to end its interrupts without an exit. */
+struct bv_service {
+	u64 isr[4]; /* vectors in service, a bit each */
+	u64 told[4]; /* those whose end exits */
+};
+
 struct bv_vendor {
 	const char *name;
 
@@ -85,6 +91,13 @@ struct bv_vendor {
 	 * inject or an irq_window. NULL: it cannot.
 	 */
 	void (*offer)(struct bv_vcpu *vcpu, u8 vector);
+	/*
+	 * The hardware carries out the guest's writes to the EOI MSR of x2APIC mode by
+	 * vcpu->service, until this is called again; vcpu->exit.served says that vcpu->service.isr
+	 * has changed. False: no more. Only where `serves` says that it can; NULL: it cannot.
+	 */
+	bool (*serves)(void);
+	void (*serve)(struct bv_vcpu *vcpu, bool on);
 
 	/*
 	 * Whether the hardware ends the guest's turn, with the exit TURN_OVER, when what

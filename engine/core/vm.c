@@ -84,6 +84,7 @@ struct bv_vm *bv_vm_create(void *host_cookie)
 	bv_host_spin_init(&vm->tsc_lock);
 	if (bv_nest_init(&vm->nest, bv_vendor->nest))
 		goto no_nest;
+	vm->serves = bv_vendor->serves && bv_vendor->serves();
 	vm->nest.hw_log = bv_vendor->logs_pages && bv_vendor->logs_pages();
 	if (bv_vendor->vm_init(vm))
 		goto no_vendor;

@@ -7,34 +7,35 @@
 #ifndef BV_DATA_EXITS_H
 #define BV_DATA_EXITS_H
 
-#define BV_EXITS(EXIT)                                                                       \
-	EXIT(HOST, "host_interrupt") /* an interrupt or NMI of the host: nothing to do */    \
-	EXIT(TURN_OVER, "turn_over") /* the guest has had the CPU for its turn */            \
-	EXIT(NESTED_FAULT, "nested_fault") /* no or not enough mapping under a guest page */ \
-	EXIT(LOG_FULL, "log_full") /* the hardware has logged as many pages as it can */     \
-	EXIT(PORT, "port") /* IN or OUT of one item, or a string form */                     \
-	EXIT(CPUID, "cpuid")                                                                 \
-	EXIT(RDMSR, "rdmsr")                                                                 \
-	EXIT(WRMSR, "wrmsr")                                                                 \
-	EXIT(HLT, "hlt")                                                                     \
-	EXIT(HYPERCALL, "hypercall")                                                         \
-	EXIT(IRQ_WINDOW, "irq_window")                                                       \
-	EXIT(NMI_WINDOW, "nmi_window") /* the guest is about to execute IRET */              \
-	EXIT(CR_WRITE, "cr_write") /* MOV to CR0, CR4 or CR8, LMSW, CLTS */                  \
-	EXIT(DR_ACCESS, "dr_access")                                                         \
-	EXIT(XSETBV, "xsetbv")                                                               \
-	EXIT(RDTSC, "rdtsc")                                                                 \
-	EXIT(RDPMC, "rdpmc")                                                                 \
-	EXIT(PAUSE, "pause")                                                                 \
-	EXIT(MONITOR, "monitor")                                                             \
-	EXIT(MWAIT, "mwait")                                                                 \
-	EXIT(CACHE, "cache_flush") /* WBINVD, INVD */                                        \
-	EXIT(EXCEPTION, "exception")                                                         \
-	EXIT(UNDEFINED, "undefined") /* an instruction that this VM does not have: #UD */    \
-	EXIT(TASK_SWITCH, "task_switch")                                                     \
-	EXIT(TRIPLE_FAULT, "triple_fault")                                                   \
-	EXIT(INIT, "init")                                                                   \
-	EXIT(ENTRY_FAILED, "entry_failed")                                                   \
+#define BV_EXITS(EXIT)                                                                         \
+	EXIT(HOST, "host_interrupt") /* an interrupt or NMI of the host: nothing to do */      \
+	EXIT(TURN_OVER, "turn_over") /* the guest has had the CPU for its turn */              \
+	EXIT(NESTED_FAULT, "nested_fault") /* no or not enough mapping under a guest page */   \
+	EXIT(EOI, "eoi") /* the hardware has ended an interrupt of which an exit was wanted */ \
+	EXIT(LOG_FULL, "log_full") /* the hardware has logged as many pages as it can */       \
+	EXIT(PORT, "port") /* IN or OUT of one item, or a string form */                       \
+	EXIT(CPUID, "cpuid")                                                                   \
+	EXIT(RDMSR, "rdmsr")                                                                   \
+	EXIT(WRMSR, "wrmsr")                                                                   \
+	EXIT(HLT, "hlt")                                                                       \
+	EXIT(HYPERCALL, "hypercall")                                                           \
+	EXIT(IRQ_WINDOW, "irq_window")                                                         \
+	EXIT(NMI_WINDOW, "nmi_window") /* the guest is about to execute IRET */                \
+	EXIT(CR_WRITE, "cr_write") /* MOV to CR0, CR4 or CR8, LMSW, CLTS */                    \
+	EXIT(DR_ACCESS, "dr_access")                                                           \
+	EXIT(XSETBV, "xsetbv")                                                                 \
+	EXIT(RDTSC, "rdtsc")                                                                   \
+	EXIT(RDPMC, "rdpmc")                                                                   \
+	EXIT(PAUSE, "pause")                                                                   \
+	EXIT(MONITOR, "monitor")                                                               \
+	EXIT(MWAIT, "mwait")                                                                   \
+	EXIT(CACHE, "cache_flush") /* WBINVD, INVD */                                          \
+	EXIT(EXCEPTION, "exception")                                                           \
+	EXIT(UNDEFINED, "undefined") /* an instruction that this VM does not have: #UD */      \
+	EXIT(TASK_SWITCH, "task_switch")                                                       \
+	EXIT(TRIPLE_FAULT, "triple_fault")                                                     \
+	EXIT(INIT, "init")                                                                     \
+	EXIT(ENTRY_FAILED, "entry_failed")                                                     \
 	EXIT(UNKNOWN, "unknown")
 
 /* Counters that are no exit. */

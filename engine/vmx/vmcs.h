@@ -20,6 +20,7 @@
 #define MSR_SYSENTER_EIP 0x176u
 #define MSR_DEBUGCTL 0x1d9u
 #define MSR_PERF_GLOBAL_CTRL 0x38fu
+#define MSR_X2APIC_EOI 0x80bu
 #define MSR_EFER 0xc0000080u
 #define MSR_STAR 0xc0000081u
 #define MSR_LSTAR 0xc0000082u
@@ -135,12 +136,12 @@ enum vmx_word {
 	CONTROL(PROC2, EPT, 1, NEED, "enable EPT")                                   \
 	CONTROL(PROC2, DESCRIPTOR_TABLE, 2, NEVER, "descriptor-table exiting")       \
 	CONTROL(PROC2, RDTSCP, 3, WANT, "enable RDTSCP")                             \
-	CONTROL(PROC2, X2APIC_MODE, 4, NEVER, "virtualize x2APIC mode")              \
+	CONTROL(PROC2, X2APIC_MODE, 4, MAYBE, "virtualize x2APIC mode")              \
 	CONTROL(PROC2, VPID, 5, MAYBE, "enable VPID")                                \
 	CONTROL(PROC2, WBINVD, 6, WANT, "WBINVD exiting")                            \
 	CONTROL(PROC2, UNRESTRICTED_GUEST, 7, NEED, "unrestricted guest")            \
 	CONTROL(PROC2, APIC_REGISTERS, 8, NEVER, "APIC-register virtualization")     \
-	CONTROL(PROC2, INTERRUPT_DELIVERY, 9, NEVER, "virtual-interrupt delivery")   \
+	CONTROL(PROC2, INTERRUPT_DELIVERY, 9, MAYBE, "virtual-interrupt delivery")   \
 	CONTROL(PROC2, PAUSE_LOOP, 10, WANT, "PAUSE-loop exiting")                   \
 	CONTROL(PROC2, INVPCID, 12, WANT, "enable INVPCID")                          \
 	CONTROL(PROC2, VM_FUNCTIONS, 13, NEVER, "enable VM functions")               \
@@ -172,23 +173,24 @@ enum vmx_control {
 
 /* ---- fields (appendix B): FIELD(NAME, encoding, "name") ---- */
 
-#define VMX_FIELDS_16(FIELD)                                \
-	FIELD(VPID, 0x0000, "virtual-processor identifier") \
-	FIELD(GUEST_ES, 0x0800, "guest ES selector")        \
-	FIELD(GUEST_CS, 0x0802, "guest CS selector")        \
-	FIELD(GUEST_SS, 0x0804, "guest SS selector")        \
-	FIELD(GUEST_DS, 0x0806, "guest DS selector")        \
-	FIELD(GUEST_FS, 0x0808, "guest FS selector")        \
-	FIELD(GUEST_GS, 0x080a, "guest GS selector")        \
-	FIELD(GUEST_LDTR, 0x080c, "guest LDTR selector")    \
-	FIELD(GUEST_TR, 0x080e, "guest TR selector")        \
-	FIELD(PML_INDEX, 0x0812, "PML index")               \
-	FIELD(HOST_ES, 0x0c00, "host ES selector")          \
-	FIELD(HOST_CS, 0x0c02, "host CS selector")          \
-	FIELD(HOST_SS, 0x0c04, "host SS selector")          \
-	FIELD(HOST_DS, 0x0c06, "host DS selector")          \
-	FIELD(HOST_FS, 0x0c08, "host FS selector")          \
-	FIELD(HOST_GS, 0x0c0a, "host GS selector")          \
+#define VMX_FIELDS_16(FIELD)                                  \
+	FIELD(VPID, 0x0000, "virtual-processor identifier")   \
+	FIELD(GUEST_ES, 0x0800, "guest ES selector")          \
+	FIELD(GUEST_CS, 0x0802, "guest CS selector")          \
+	FIELD(GUEST_SS, 0x0804, "guest SS selector")          \
+	FIELD(GUEST_DS, 0x0806, "guest DS selector")          \
+	FIELD(GUEST_FS, 0x0808, "guest FS selector")          \
+	FIELD(GUEST_GS, 0x080a, "guest GS selector")          \
+	FIELD(GUEST_LDTR, 0x080c, "guest LDTR selector")      \
+	FIELD(GUEST_TR, 0x080e, "guest TR selector")          \
+	FIELD(GUEST_STATUS, 0x0810, "guest interrupt status") \
+	FIELD(PML_INDEX, 0x0812, "PML index")                 \
+	FIELD(HOST_ES, 0x0c00, "host ES selector")            \
+	FIELD(HOST_CS, 0x0c02, "host CS selector")            \
+	FIELD(HOST_SS, 0x0c04, "host SS selector")            \
+	FIELD(HOST_DS, 0x0c06, "host DS selector")            \
+	FIELD(HOST_FS, 0x0c08, "host FS selector")            \
+	FIELD(HOST_GS, 0x0c0a, "host GS selector")            \
 	FIELD(HOST_TR, 0x0c0c, "host TR selector")
 
 #define VMX_FIELDS_64(FIELD)                                           \
@@ -200,6 +202,10 @@ enum vmx_control {
 	FIELD(TSC_OFFSET, 0x2010, "TSC offset")                        \
 	FIELD(VIRTUAL_APIC, 0x2012, "virtual-APIC address")            \
 	FIELD(EPTP, 0x201a, "EPT pointer")                             \
+	FIELD(EOI_EXIT0, 0x201c, "EOI-exit bitmap 0")                  \
+	FIELD(EOI_EXIT1, 0x201e, "EOI-exit bitmap 1")                  \
+	FIELD(EOI_EXIT2, 0x2020, "EOI-exit bitmap 2")                  \
+	FIELD(EOI_EXIT3, 0x2022, "EOI-exit bitmap 3")                  \
 	FIELD(GUEST_PHYSICAL, 0x2400, "guest-physical address")        \
 	FIELD(LINK, 0x2800, "VMCS link pointer")                       \
 	FIELD(GUEST_DEBUGCTL, 0x2802, "guest IA32_DEBUGCTL")           \
@@ -358,7 +364,7 @@ enum vmcs_field {
 	REASON(MACHINE_CHECK, 41, ENTRY_FAILED, false, "machine-check event during VM entry") \
 	REASON(TPR, 43, IRQ_WINDOW, false, "TPR below threshold")                             \
 	REASON(APIC_ACCESS, 44, UNKNOWN, false, "APIC access")                                \
-	REASON(EOI, 45, UNKNOWN, false, "virtualized EOI")                                    \
+	REASON(EOI, 45, EOI, false, "virtualized EOI")                                        \
 	REASON(GDTR_IDTR, 46, UNKNOWN, true, "access to GDTR or IDTR")                        \
 	REASON(LDTR_TR, 47, UNKNOWN, true, "access to LDTR or TR")                            \
 	REASON(EPT_VIOLATION, 48, NESTED_FAULT, false, "EPT violation")                       \
@@ -481,7 +487,12 @@ enum vmx_reason {
 #define VMX_EPT_ACCESSED BV_BIT(8)
 #define VMX_EPT_DIRTY BV_BIT(9)
 
+/* The virtual-APIC page (29.1): 256 bits are eight words, 16 bytes apart. */
 #define VMX_VAPIC_TPR 0x80
+#define VMX_VAPIC_ISR 0x100
+
+/* Guest interrupt status (24.4.2) */
+#define VMX_STATUS_SVI_SHIFT 8
 
 /* The page-modification log (28.3.6) is filled from its end. */
 #define VMX_PML_ENTRIES 512u

@@ -58,6 +58,11 @@ static bool vmx_turn_timer(void)
 	return vmx.has_turns;
 }
 
+static bool vmx_serves(void)
+{
+	return vmx.has_service;
+}
+
 static bool vmx_logs_pages(void)
 {
 	return vmx.has_pml;
@@ -72,6 +77,8 @@ static void vmx_features_find(void)
 		       vmx.caps.ept_vpid & VMX_VPID_INVVPID && vmx.caps.ept_vpid & VMX_VPID_ALL;
 	vmx.has_debugctl = true;
 	vmx.has_ad = vmx.caps.ept_vpid & VMX_EPT_AD;
+	vmx.has_service = vmx.caps.may[VMX_PROC2] & VMX_PROC2_X2APIC_MODE &&
+			  vmx.caps.may[VMX_PROC2] & VMX_PROC2_INTERRUPT_DELIVERY;
 	/* 28.3.6: the flags are what is logged. */
 	vmx.has_pml = vmx.has_ad && vmx.caps.may[VMX_PROC2] & VMX_PROC2_PML;
 	vmx.has_turns =
@@ -121,9 +128,12 @@ static void vmx_fini(void)
 	bv_host_free(vmx.vpids);
 	if (vmx.msr_bitmap)
 		bv_host_pages_free(vmx.msr_bitmap, 0);
+	if (vmx.msr_bitmap_serving)
+		bv_host_pages_free(vmx.msr_bitmap_serving, 0);
 	vmx.cpu = NULL;
 	vmx.vpids = NULL;
 	vmx.msr_bitmap = NULL;
+	vmx.msr_bitmap_serving = NULL;
 }
 
 static int vmx_cpus_alloc(void)
@@ -170,9 +180,10 @@ static int vmx_init(void)
 {
 	int error = vmx_cpus_alloc();
 
-	vmx.msr_bitmap = vmx_msr_bitmap_alloc();
+	vmx.msr_bitmap = vmx_msr_bitmap_alloc(false);
+	vmx.msr_bitmap_serving = vmx_msr_bitmap_alloc(true);
 	vmx.vpids = bv_host_alloc(VMX_VPIDS / 8);
-	if (!error && (!vmx.msr_bitmap || !vmx.vpids))
+	if (!error && (!vmx.msr_bitmap || !vmx.msr_bitmap_serving || !vmx.vpids))
 		error = -BV_ENOMEM;
 	if (error) {
 		vmx_fini();
@@ -292,7 +303,7 @@ static void vmx_msr_filter(struct bv_vm *vm)
 	struct vmx_vm *own = vm->vendor;
 
 	if (!own->msr_bitmap)
-		own->msr_bitmap = vmx_msr_bitmap_alloc();
+		own->msr_bitmap = vmx_msr_bitmap_alloc(false);
 	if (!own->msr_bitmap) {
 		bv_vm_kill(vm, "no memory for the MSR filter's bitmap");
 		return;
@@ -329,6 +340,8 @@ const struct bv_vendor bv_vmx_vendor = {
 	.inject = vmx_inject,
 	.uninject = vmx_uninject,
 	.wish = vmx_wish,
+	.serve = vmx_serve,
+	.serves = vmx_serves,
 	.turn_timer = vmx_turn_timer,
 	.logs_pages = vmx_logs_pages,
 	.log_take = vmx_log_take,

@@ -46,7 +46,7 @@ struct vmx_vcpu {
 	/* constant after creation */
 	void *vmcs;
 	u64 vmcs_pa;
-	u8 *vapic; /* the virtual-APIC page: for TPR alone */
+	u8 *vapic; /* the virtual-APIC page: TPR, and where it serves (vmx_serve.c) ISR and IRR */
 	u64 *pml; /* the page-modification log; NULL: the processor has none */
 	u16 vpid; /* 0: none */
 	/* the CPU on which it is active, interrupts off there */
@@ -66,6 +66,10 @@ struct vmx_vcpu {
 	u32 proc, proc_there; /* primary controls */
 	u32 threshold_there;
 	u32 timer_there; /* the VMX-preemption timer's value at entries */
+	bool serving;
+	bool serve_due; /* the VMCS does not have what the processor is to serve */
+	u16 status_there;
+	u64 told_there[4];
 	u64 rip_there, rsp_there, rflags_there;
 	u64 cr3_there, cr4_there, host_rsp; /* of the host */
 	u64 perf_there;
@@ -94,9 +98,11 @@ extern struct vmx_globals {
 	struct vmx_caps caps;
 	struct vmx_cpu *cpu; /* one for each CPU of the host */
 	u8 *msr_bitmap; /* the default permissions */
+	u8 *msr_bitmap_serving; /* and those of a vCPU whose interrupts are ended by the hardware */
 	struct bv_spinlock vpid_lock;
 	u8 *vpids; /* a bit each, set: taken; guarded by vpid_lock */
 	bool has_rdtscp, has_pku, has_perf, has_debugctl, has_vpid, has_ad, has_turns, has_pml;
+	bool has_service;
 	u32 timer_longest; /* the VMX-preemption timer's value where no turn is set */
 	u64 host_xcr0;
 	struct bv_nest_format nest;
@@ -124,7 +130,7 @@ static inline void vmx_write(enum vmcs_field field, u64 value)
 }
 
 /* vmx_msr.c */
-u8 *vmx_msr_bitmap_alloc(void);
+u8 *vmx_msr_bitmap_alloc(bool serving);
 void vmx_msr_bitmap_filter(u8 *bitmap, struct bv_vm *vm);
 void vmx_msrs_load(struct vmx_vcpu *own);
 void vmx_msrs_unload(struct vmx_vcpu *own);
@@ -164,6 +170,11 @@ void vmx_tsc_aux(struct bv_vcpu *vcpu, u32 value);
 extern const char vmx_landing[], vmx_landing_mitigated[];
 void vmx_enter(struct bv_vcpu *vcpu);
 u64 vmx_eptp(const struct bv_vm *vm);
+
+/* vmx_serve.c: interrupts that the processor ends */
+void vmx_serve(struct bv_vcpu *vcpu, bool on);
+void vmx_serve_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own);
+void vmx_serve_read(struct bv_vcpu *vcpu, struct vmx_vcpu *own);
 
 /* vmx_exit.c: the VMCS's exit in neutral words. */
 void vmx_exit_decode(struct bv_vcpu *vcpu, bool failed, u32 reason);

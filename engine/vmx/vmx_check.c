@@ -53,8 +53,20 @@ static void execution_check(struct vmx_checked *c)
 
 		check_must(c, check_page(c, check_get(c, VMCS_VIRTUAL_APIC)),
 			   "26.2.1.1: virtual-APIC address", check_get(c, VMCS_VIRTUAL_APIC));
-		check_must(c, !(threshold >> 4), "26.2.1.1: TPR threshold above 15", threshold);
+		check_must(c, c->proc2 & VMX_PROC2_INTERRUPT_DELIVERY || !(threshold >> 4),
+			   "26.2.1.1: TPR threshold above 15", threshold);
 	}
+	check_must(c,
+		   c->proc & VMX_PROC_TPR_SHADOW ||
+			   !(c->proc2 & (VMX_PROC2_X2APIC_MODE | VMX_PROC2_APIC_REGISTERS |
+					 VMX_PROC2_INTERRUPT_DELIVERY)),
+		   "26.2.1.1: APIC virtualization without TPR shadow", c->proc2);
+	check_must(c, !(c->proc2 & VMX_PROC2_X2APIC_MODE && c->proc2 & VMX_PROC2_APIC_ACCESSES),
+		   "26.2.1.1: x2APIC mode and APIC accesses are both virtualized", c->proc2);
+	check_must(
+		c,
+		c->pin & VMX_PIN_EXTERNAL_INTERRUPT || !(c->proc2 & VMX_PROC2_INTERRUPT_DELIVERY),
+		"26.2.1.1: virtual-interrupt delivery without external-interrupt exiting", c->pin);
 	check_must(c, c->pin & VMX_PIN_NMI || !(c->pin & VMX_PIN_VIRTUAL_NMIS),
 		   "26.2.1.1: virtual NMIs without NMI exiting", c->pin);
 	check_must(c, c->pin & VMX_PIN_VIRTUAL_NMIS || !(c->proc & VMX_PROC_NMI_WINDOW),

@@ -301,6 +301,8 @@ void vmx_enter(struct bv_vcpu *vcpu)
 	tpr_write(vcpu, own);
 	if (bv_vcpu_turn_is_set(vcpu))
 		turn_write(vcpu, own);
+	if (bv_unlikely(own->serve_due))
+		vmx_serve_write(vcpu, own);
 	if (own->tlb_flush || own->tlb_cpu != vcpu->cpu)
 		tlb_prepare(vcpu, own);
 	if (native_read_cr2() != own->cr2)
@@ -322,4 +324,6 @@ void vmx_enter(struct bv_vcpu *vcpu)
 	vcpu->cr8 = own->vapic[VMX_VAPIC_TPR] >> 4;
 	vmx_exit_decode(vcpu, failed, reason);
 	own->event = 0;
+	if (bv_unlikely(own->serving))
+		vmx_serve_read(vcpu, own);
 }

@@ -32,7 +32,8 @@ static void bitmap_set(u8 *bitmap, u32 index, bool read_exits, bool write_exits)
 	bitmap[byte] = write_exits ? bitmap[byte] | bit : bitmap[byte] & ~bit;
 }
 
-u8 *vmx_msr_bitmap_alloc(void)
+/* serving: the EOI register of x2APIC mode is the processor's. */
+u8 *vmx_msr_bitmap_alloc(bool serving)
 {
 	u8 *bitmap = bv_host_pages_alloc(0);
 
@@ -41,6 +42,8 @@ u8 *vmx_msr_bitmap_alloc(void)
 	__builtin_memset(bitmap, 0xff, BV_PAGE_SIZE);
 	for (unsigned int i = 0; i < BV_ARRAY_SIZE(passed); i++)
 		bitmap_set(bitmap, passed[i], false, false);
+	if (serving)
+		bitmap_set(bitmap, MSR_X2APIC_EOI, true, false);
 	return bitmap;
 }
 

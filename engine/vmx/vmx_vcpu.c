@@ -19,16 +19,35 @@
 #define PLE_GAP 128
 #define PLE_WINDOW 4096
 
+static u32 proc2_controls(const struct vmx_vcpu *own)
+{
+	u32 proc2 = vmx.caps.control[VMX_PROC2];
+
+	proc2 |= own->vpid ? VMX_PROC2_VPID : 0;
+	proc2 |= own->pml ? VMX_PROC2_PML : 0;
+	return proc2 | (own->serving ? VMX_PROC2_X2APIC_MODE | VMX_PROC2_INTERRUPT_DELIVERY : 0);
+}
+
+/* A VM's own bitmap has the EOI register exit: the local APIC ends the interrupt then. */
+static const u8 *msr_bitmap(const struct bv_vcpu *vcpu, const struct vmx_vcpu *own)
+{
+	const struct vmx_vm *vm = vcpu->vm->vendor;
+
+	if (vm->msr_bitmap)
+		return vm->msr_bitmap;
+	return own->serving ? vmx.msr_bitmap_serving : vmx.msr_bitmap;
+}
+
 /* The VMCS is current. */
 void vmx_wishes_push(struct bv_vcpu *vcpu)
 {
 	struct vmx_vcpu *own = vmx_of(vcpu);
-	const struct vmx_vm *vm = vcpu->vm->vendor;
 
 	__atomic_store_n(&own->wishes_changed, false, __ATOMIC_SEQ_CST);
 	vmx_write(VMCS_EXCEPTIONS,
 		  EXCEPTIONS_ALWAYS | (own->wishes.bp_exits ? 1u << BV_EXC_BP : 0));
-	vmx_write(VMCS_MSR_BITMAP, bv_host_pa(vm->msr_bitmap ? vm->msr_bitmap : vmx.msr_bitmap));
+	vmx_write(VMCS_MSR_BITMAP, bv_host_pa(msr_bitmap(vcpu, own)));
+	vmx_write(VMCS_PROC2_CONTROLS, proc2_controls(own));
 	vmx_masks_push(vcpu);
 }
 
@@ -74,8 +93,7 @@ static void vmcs_controls_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 
 	vmx_write(VMCS_PIN_CONTROLS, control[VMX_PIN]);
 	vmx_write(VMCS_PROC_CONTROLS, own->proc);
-	vmx_write(VMCS_PROC2_CONTROLS, control[VMX_PROC2] | (own->vpid ? VMX_PROC2_VPID : 0) |
-					       (own->pml ? VMX_PROC2_PML : 0));
+	vmx_write(VMCS_PROC2_CONTROLS, proc2_controls(own));
 	vmx_write(VMCS_EXIT_CONTROLS, control[VMX_EXIT] | perf_exit);
 	vmx_write(VMCS_ENTRY_CONTROLS, control[VMX_ENTRY] | perf_entry);
 	vmx_write(VMCS_VIRTUAL_APIC, bv_host_pa(own->vapic));
@@ -93,6 +111,11 @@ static void vmcs_controls_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 	if (control[VMX_PIN] & VMX_PIN_PREEMPTION_TIMER)
 		vmx_write(VMCS_TIMER, own->timer_there = vmx.timer_longest);
 	vmx_write(VMCS_TPR_THRESHOLD, 0);
+	if (vmx.has_service) {
+		vmx_write(VMCS_GUEST_STATUS, 0);
+		for (unsigned int i = 0; i < 4; i++)
+			vmx_write(VMCS_EOI_EXIT0 + 2 * i, 0);
+	}
 }
 
 /* Fields that stay as they are. No MSR is switched by the lists: all have controls or are cheap. */

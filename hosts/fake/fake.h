@@ -113,6 +113,7 @@ struct fake_hw {
 	u64 tsc_offset;
 	u32 tsc_aux;
 	u8 shadow;
+	bool serving; /* it ends interrupts of vcpu->service */
 	int offer; /* a vector that the next entry may deliver, -1 none */
 	/* what the next entry delivers */
 	bool injected;
@@ -149,6 +150,8 @@ void fake_vendor_use_offers(void);
 void fake_vendor_use_turns(void);
 /* The same, with hardware that logs pages: the script fills hw->log. */
 void fake_vendor_use_log(void);
+/* The same, with hardware that ends interrupts. */
+void fake_vendor_use_service(void);
 struct fake_hw *fake_hw(struct bv_vcpu *vcpu);
 /* One more exit at the end of the queue. When the queue is empty, an entry ends by a signal. */
 void fake_exit(struct bv_vcpu *vcpu, const struct bv_exit *exit);

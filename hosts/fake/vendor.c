@@ -340,6 +340,26 @@ static const u64 *vendor_log_take(struct bv_vcpu *vcpu, u32 *count)
 	return hw->log;
 }
 
+static bool vendor_serves(void)
+{
+	return true;
+}
+
+static void vendor_serve(struct bv_vcpu *vcpu, bool on)
+{
+	fake_hw(vcpu)->serving = on;
+}
+
+void fake_vendor_use_service(void)
+{
+	static struct bv_vendor serving;
+
+	serving = fake_vendor;
+	serving.serves = vendor_serves;
+	serving.serve = vendor_serve;
+	bv_vendor = &serving;
+}
+
 void fake_vendor_use_log(void)
 {
 	static struct bv_vendor logging;

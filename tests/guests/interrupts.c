@@ -174,7 +174,7 @@ static void cr8_and_tpr_are_one(void)
 	CHECK_EQ(apic_read(APIC_TPR), 0);
 }
 
-static void tpr_by_mmio_holds_back_too(void)
+static void tpr_by_its_register_holds_back_too(void)
 {
 	take_vectors(on_vector);
 	apic_write(APIC_TPR, 0x80);
@@ -425,6 +425,31 @@ static void the_same_by_x2apic(void)
 	CHECK_EQ(try_rdmsr(MSR_X2APIC + APIC_ID / 16, &id), TRAP_GP);
 }
 
+/* Processors may deliver and end interrupts by themselves in this mode. */
+static void in_x2apic_mode_priorities_and_windows_are_the_same(void)
+{
+	if (!apic_has_x2()) {
+		check_skip("no x2APIC");
+		return;
+	}
+	apic_set_x2(true);
+	a_self_ipi_comes_once();
+	it_waits_for_if();
+	two_of_one_vector_are_one();
+	the_higher_priority_comes_first();
+	a_higher_one_nests_and_a_lower_one_waits();
+	in_service_shows_in_isr_and_ppr();
+	cr8_holds_back_what_is_not_above();
+	cr8_and_tpr_are_one();
+	tpr_by_its_register_holds_back_too();
+	sti_delays_by_one_instruction();
+	sti_cli_opens_no_window();
+	an_exit_in_the_shadow_does_not_end_it();
+	popf_and_iret_open_at_once();
+	hlt_ends_by_an_interrupt_and_goes_on_behind();
+	apic_set_x2(false);
+}
+
 #define KVM_FEATURES 0x40000001u
 #define KVM_FEATURE_PV_EOI (1u << 6)
 #define MSR_KVM_PV_EOI 0x4b564d04u
@@ -497,7 +522,7 @@ const struct guest_test guest_tests[] = {
 	GUEST_TEST(in_service_shows_in_isr_and_ppr),
 	GUEST_TEST(cr8_holds_back_what_is_not_above),
 	GUEST_TEST(cr8_and_tpr_are_one),
-	GUEST_TEST(tpr_by_mmio_holds_back_too),
+	GUEST_TEST(tpr_by_its_register_holds_back_too),
 	GUEST_TEST(sti_delays_by_one_instruction),
 	GUEST_TEST(sti_cli_opens_no_window),
 	GUEST_TEST(an_exit_in_the_shadow_does_not_end_it),
@@ -511,6 +536,7 @@ const struct guest_test guest_tests[] = {
 	GUEST_TEST(a_disabled_apic_delivers_nothing),
 	GUEST_TEST(a_bad_vector_is_an_apic_error),
 	GUEST_TEST(the_same_by_x2apic),
+	GUEST_TEST(in_x2apic_mode_priorities_and_windows_are_the_same),
 	GUEST_TEST(an_interrupt_ends_by_a_word_in_memory),
 	GUEST_TESTS_END,
 };

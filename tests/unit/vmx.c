@@ -357,6 +357,23 @@ TEST(each_change_breaks_the_rule_that_the_manual_names)
 	}
 }
 
+TEST(the_processor_serves_interrupts_with_what_that_needs)
+{
+	vmcs_good();
+	caps.may[VMX_PROC2] |= VMX_PROC2_INTERRUPT_DELIVERY;
+	vmcs[VMCS_PROC2_CONTROLS] |= VMX_PROC2_X2APIC_MODE | VMX_PROC2_INTERRUPT_DELIVERY;
+	vmcs[VMCS_GUEST_STATUS] = 0x5030;
+	CHECK_EQ(checked(), 0);
+	vmcs[VMCS_PROC2_CONTROLS] |= VMX_PROC2_APIC_ACCESSES;
+	CHECK(breaks("26.2.1.1: x2APIC mode and APIC accesses are both virtualized"));
+	vmcs[VMCS_PROC2_CONTROLS] &= ~(u64)VMX_PROC2_APIC_ACCESSES;
+	vmcs[VMCS_PROC_CONTROLS] &= ~(u64)VMX_PROC_TPR_SHADOW;
+	CHECK(breaks("26.2.1.1: APIC virtualization without TPR shadow"));
+	vmcs[VMCS_PROC_CONTROLS] |= VMX_PROC_TPR_SHADOW;
+	vmcs[VMCS_PIN_CONTROLS] &= ~(u64)VMX_PIN_EXTERNAL_INTERRUPT;
+	CHECK(breaks("26.2.1.1: virtual-interrupt delivery without external-interrupt exiting"));
+}
+
 TEST(a_single_step_over_a_shadow_must_be_pending)
 {
 	vmcs_good();
