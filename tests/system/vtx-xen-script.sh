@@ -12,3 +12,4 @@ for cpus in ${linux_cpus:-}; do
 	check "Debian's kernel comes up as a DomU with $cpus CPUs" linux_comes_up "$cpus"
 done
 check "all memory is back" all_memory_is_back
+cp -r log /job/out

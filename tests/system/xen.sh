@@ -69,6 +69,18 @@ xen_small() {
 	xen_dom0 "$@" "$("$pc/kernel" cloud)" vmlinuz "$initrd" initrd
 }
 
+# xen_guests KNOWN: in $work, what xen-guests-script.sh needs of the tiny guests, hostile ones and
+# those of Xen's interface among them: guests.tar, guests.list, known.list. KNOWN says what the
+# emulator does wrong.
+xen_guests() {
+	local guests=$top/tests/guests
+	make -s --no-print-directory -C "$top" guests >&2
+	cat "$guests/guests.list" "$guests/xen.list" >"$work/guests.list"
+	cat "$1" "$guests/known-domu.list" >"$work/known.list"
+	sed -nE 's/^([a-z]\S*).*/\1/p' "$work/guests.list" | sort -u |
+		tar -C "$top/build/guests" -cf "$work/guests.tar" -T -
+}
+
 # xen_qemu LOG SECONDS MIB OPTIONS MODULES [QEMU OPTION...]: the hypervisor on the emulated machine,
 # to its end. The first CPU runs no guests: tests/pc/pc says why.
 xen_qemu() {
