@@ -849,7 +849,7 @@ static void emul_done(struct bv_vcpu *vcpu)
 
 	vcpu->gprs.rip = emul->rip;
 	vcpu->gprs.rflags = emul->rflags;
-	bv_vendor->shadow_set(vcpu, emul->shadow ? 2 : 0);
+	bv_vendor->shadow_set(vcpu, emul->shadow);
 	if (vcpu->debug.single_step)
 		bv_exit_stepped(vcpu);
 	else if (emul->trap)

@@ -563,7 +563,7 @@ static void bv_emul_commit(struct bv_emul *emul)
 
 static void bv_emul_begin(struct bv_emul *emul)
 {
-	emul->shadow = false;
+	emul->shadow = BV_SHADOW_NONE;
 	emul->trap = false;
 	emul->repeats = false;
 	emul->skip_write = false;

@@ -39,6 +39,16 @@ enum bv_emul_rc {
 
 struct bv_emul;
 
+/*
+ * What holds interrupts for one instruction. VT-x tells them apart: STI's goes with RFLAGS.IF
+ * alone.
+ */
+enum bv_irq_shadow {
+	BV_SHADOW_NONE,
+	BV_SHADOW_MOV_SS, /* POP SS, too */
+	BV_SHADOW_STI,
+};
+
 enum bv_fpu_word {
 	BV_FPU_CONTROL,
 	BV_FPU_STATUS,
@@ -151,7 +161,7 @@ struct bv_emul {
 
 	/* Results: after BV_EMUL_FAULT the first, after BV_EMUL_DONE the others. */
 	struct bv_fault fault;
-	bool shadow; /* interrupts are held for one instruction: STI, MOV SS, POP SS */
+	u8 shadow; /* interrupts are held for one instruction: BV_SHADOW_ */
 	bool trap; /* TF was set: #DB with DR6.BS is due */
 	bool repeats; /* a REP instruction that is not finished: RIP is still at it */
 

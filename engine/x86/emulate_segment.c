@@ -193,7 +193,7 @@ enum bv_emul_rc bv_op_mov_to_seg(struct bv_emul *emul)
 	enum bv_emul_rc rc;
 
 	rc = bv_emul_segment_load(emul, index, (u16)emul->src.value);
-	emul->shadow = !rc && index == BV_SEG_SS;
+	emul->shadow = !rc && index == BV_SEG_SS ? BV_SHADOW_MOV_SS : BV_SHADOW_NONE;
 	return rc;
 }
 
@@ -232,7 +232,7 @@ enum bv_emul_rc bv_op_pop_seg(struct bv_emul *emul)
 	if (rc)
 		return rc;
 	emul->gpr[BV_RSP] = (rsp & ~mask) | ((rsp + size) & mask);
-	emul->shadow = index == BV_SEG_SS;
+	emul->shadow = index == BV_SEG_SS ? BV_SHADOW_MOV_SS : BV_SHADOW_NONE;
 	return BV_EMUL_DONE;
 }
 

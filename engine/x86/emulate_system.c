@@ -74,7 +74,7 @@ enum bv_emul_rc bv_op_sti(struct bv_emul *emul)
 {
 	if (!bv_emul_iopl_allows(emul))
 		return bv_interrupt_flag_denied(emul);
-	emul->shadow = !(emul->rflags & BV_RFLAGS_IF);
+	emul->shadow = emul->rflags & BV_RFLAGS_IF ? BV_SHADOW_NONE : BV_SHADOW_STI;
 	emul->flags |= BV_RFLAGS_IF;
 	return BV_EMUL_DONE;
 }

@@ -297,7 +297,8 @@ enum bv_emul_rc bv_emul_task_switch(struct bv_emul *emul, struct bv_task_switch 
 	enum bv_emul_rc rc;
 	u16 ldt;
 
-	emul->shadow = emul->trap = false;
+	emul->shadow = BV_SHADOW_NONE;
+	emul->trap = false;
 	what->entered = false;
 	if (!(emul->cr0 & BV_CR0_PE) || emul->efer & BV_EFER_LMA)
 		return BV_EMUL_UNHANDLED;

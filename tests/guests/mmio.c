@@ -10,6 +10,7 @@
 #include "apic.h"
 #include "cpu.h"
 #include "paging.h"
+#include "start.h"
 
 #define COUNT (APIC_PAGE + APIC_INITIAL)
 #define BRIDGE 0xb0000000ull
@@ -265,6 +266,21 @@ static void pushes_and_pops(void)
 	CHECK_EQ(mmio_read8(LINE), 0x77);
 }
 
+/* With interrupts off: what holds them after MOV SS is not what holds them after STI. */
+static void the_stack_segment_from_a_chip(void)
+{
+	u32 before, after;
+
+	cpu_cli();
+	__asm__ volatile("movl %%ss, %0" : "=r"(before));
+	count_begin(before ? 0 : SEL_KDATA);
+	__asm__ volatile("movw (%2), %%ss; nop; movl %%ss, %0; movl %1, %%ss"
+			 : "=&r"(after)
+			 : "r"(before), "r"(COUNT)
+			 : "memory");
+	CHECK_EQ(after, before ? 0 : SEL_KDATA);
+}
+
 static void across_from_ram_into_a_chip(void)
 {
 	u8 *ram;
@@ -340,6 +356,7 @@ const struct guest_test guest_tests[] = {
 	GUEST_TEST(stores_of_all_sizes),
 	GUEST_TEST(sse_moves),
 	GUEST_TEST(pushes_and_pops),
+	GUEST_TEST(the_stack_segment_from_a_chip),
 	GUEST_TEST(across_from_ram_into_a_chip),
 	GUEST_TEST(protection_goes_before_the_chip),
 	GUEST_TEST(a_chip_behind_another_address),

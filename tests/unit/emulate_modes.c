@@ -120,7 +120,7 @@ TEST(real_mode_loads_segments_without_descriptors)
 	CHECK(!guest.emul.shadow);
 	guest.gpr[BV_RAX] = 0x1100;
 	DOES("\x8e\xd0"); /* mov ss, ax */
-	CHECK(guest.emul.shadow);
+	CHECK_EQ(guest.emul.shadow, BV_SHADOW_MOV_SS);
 	poke(DATA_AT, 0x12345678, 4);
 	DOES("\xc4\x1e\x00\x50"); /* les bx, [5000h] */
 	CHECK_EQ(guest.gpr[BV_RBX], 0x5678);
@@ -380,7 +380,7 @@ TEST(protected_mode_loads_segments_from_descriptors)
 	check_fault(load(MOV_SS, 0x18), BV_EXC_SS, 0x18, __LINE__);
 	CHECK(!guest.emul.shadow);
 	CHECK_EQ(load(MOV_SS, 8), BV_EMUL_DONE);
-	CHECK(guest.emul.shadow);
+	CHECK_EQ(guest.emul.shadow, BV_SHADOW_MOV_SS);
 }
 
 TEST(local_descriptors_need_a_local_table)
@@ -581,7 +581,7 @@ TEST(the_interrupt_flag_and_its_shadow)
 {
 	boot(BV_CODE64, true, 0);
 	DOES("\xfb");
-	CHECK(guest.emul.shadow);
+	CHECK_EQ(guest.emul.shadow, BV_SHADOW_STI);
 	CHECK(guest.emul.rflags & BV_RFLAGS_IF);
 	DOES("\xfb"); /* already set: no shadow */
 	CHECK(!guest.emul.shadow);
