@@ -94,6 +94,32 @@ static int walk_cmpxchg(void *owner, u64 gpa, u64 *old, u64 new_value, unsigned 
 
 static const struct bv_walk_ops walk_ops = { .read = walk_read, .cmpxchg = walk_cmpxchg };
 
+/* L2's tables, where L1 leads L2's addresses to its own by a table. */
+static bool l2_walk_read(void *owner, u64 gpa, void *entry, unsigned int bytes)
+{
+	struct bv_vcpu *vcpu = owner;
+
+	return bv_l2_translate(vcpu, &gpa, 0) &&
+	       !bv_mem_read_locked(vcpu->vm, vcpu, gpa, entry, bytes);
+}
+
+static int l2_walk_cmpxchg(void *owner, u64 gpa, u64 *old, u64 new_value, unsigned int bytes)
+{
+	struct bv_vcpu *vcpu = owner;
+
+	if (!bv_l2_translate(vcpu, &gpa, BV_ACCESS_WRITE))
+		return -BV_EFAULT;
+	return bv_mem_cmpxchg_locked(vcpu->vm, vcpu, gpa, bytes, old, &new_value);
+}
+
+static const struct bv_walk_ops l2_walk_ops = { .read = l2_walk_read, .cmpxchg = l2_walk_cmpxchg };
+
+/* L2 is on, and its physical addresses are not L1's. */
+static bool l2_paging(const struct bv_vcpu *vcpu)
+{
+	return bv_unlikely(vcpu->nesting & BV_NESTING_L2) && vcpu->nested->paging;
+}
+
 static void walk_setup(struct bv_vcpu *vcpu, struct bv_walk *walk, unsigned int cpl)
 {
 	const struct bv_cpu_state *state = &vcpu->state;
@@ -111,6 +137,10 @@ static void walk_setup(struct bv_vcpu *vcpu, struct bv_walk *walk, unsigned int 
 	walk->pdpte = NULL;
 	walk->ops = &walk_ops;
 	walk->owner = vcpu;
+	if (l2_paging(vcpu)) {
+		walk->ops = &l2_walk_ops;
+		vcpu->nested->missed = false;
+	}
 }
 
 int bv_vcpu_translate_locked(struct bv_vcpu *vcpu, u64 gva, u64 *gpa, bool *writable, bool *user)
@@ -141,6 +171,9 @@ static int linear_copy(struct bv_vcpu *vcpu, u64 gva, u8 *buffer, size_t bytes, 
 {
 	struct bv_walk walk;
 
+	/* The linear addresses of the moment are not the guest's, but its guest's. */
+	if (vcpu->nesting & BV_NESTING_L2)
+		return -BV_EFAULT;
 	walk_setup(vcpu, &walk, 0);
 	for (size_t part; bytes; gva += part, buffer += part, bytes -= part) {
 		size_t room = BV_PAGE_SIZE - (gva & ~BV_PAGE_MASK);
@@ -201,6 +234,11 @@ static bool code_translate(struct bv_vcpu *vcpu, u64 linear, unsigned int cpl, u
 		memo_begin(vcpu, page, cpl);
 		walk_setup(vcpu, &walk, cpl);
 		found = bv_walk(&walk, page, BV_ACCESS_FETCH, &memo->gpa);
+		/* A walk by two sets of tables is not remembered. */
+		if (l2_paging(vcpu)) {
+			found = found && bv_l2_translate(vcpu, &memo->gpa, BV_ACCESS_FETCH);
+			memo->recording = false;
+		}
 		if (!memo->recording || !found)
 			memo->page = ~0ull;
 		memo->recording = false;
@@ -239,7 +277,10 @@ static enum bv_emul_rc emul_translate(struct bv_emul *emul, u64 linear, u32 acce
 
 	walk_setup(vcpu, &walk, access & BV_ACCESS_IMPLICIT ? 0 : emul->cpl);
 	if (bv_walk(&walk, linear, access, gpa))
-		return BV_EMUL_DONE;
+		return !l2_paging(vcpu) || bv_l2_translate(vcpu, gpa, access) ? BV_EMUL_DONE :
+										BV_EMUL_AGAIN;
+	if (l2_paging(vcpu) && vcpu->nested->missed)
+		return BV_EMUL_AGAIN;
 	return bv_emul_raise_page(emul, linear, walk.error);
 }
 
@@ -781,39 +822,142 @@ static enum bv_emul_rc emul_wbinvd(struct bv_emul *emul)
 	return BV_EMUL_DONE;
 }
 
+/* What cannot be intercepted. */
+#define EMUL_OPS_COMMON                                                                       \
+	.fetch = emul_fetch, .read = emul_read, .write = emul_write, .cmpxchg = emul_cmpxchg, \
+	.probe = emul_probe, .seg_get = emul_seg_get, .seg_set = emul_seg_set,                \
+	.table_get = emul_table_get, .table_set = emul_table_set, .cpl_set = emul_cpl_set,    \
+	.vec_get = emul_vec_get, .vec_set = emul_vec_set, .mmx_get = emul_mmx_get,            \
+	.mmx_set = emul_mmx_set, .fpu_get = emul_fpu_get, .fpu_control = emul_fpu_control,    \
+	.fpu_init = emul_fpu_init, .fpu_emms = emul_fpu_emms, .fpu_check = emul_fpu_check
+
 static const struct bv_emul_ops emul_ops = {
-	.fetch = emul_fetch,
-	.read = emul_read,
-	.write = emul_write,
-	.cmpxchg = emul_cmpxchg,
-	.probe = emul_probe,
-	.port_in = emul_port_in,
-	.port_out = emul_port_out,
-	.seg_get = emul_seg_get,
-	.seg_set = emul_seg_set,
-	.table_get = emul_table_get,
-	.table_set = emul_table_set,
-	.cpl_set = emul_cpl_set,
-	.cr_get = emul_cr_get,
-	.cr_set = emul_cr_set,
-	.dr_get = emul_dr_get,
-	.dr_set = emul_dr_set,
-	.msr_get = emul_msr_get,
-	.msr_set = emul_msr_set,
-	.pmc_get = emul_pmc_get,
-	.tsc_get = emul_tsc_get,
-	.cpuid = emul_cpuid,
-	.vec_get = emul_vec_get,
-	.vec_set = emul_vec_set,
-	.mmx_get = emul_mmx_get,
-	.mmx_set = emul_mmx_set,
-	.fpu_get = emul_fpu_get,
-	.fpu_control = emul_fpu_control,
-	.fpu_init = emul_fpu_init,
-	.fpu_emms = emul_fpu_emms,
-	.fpu_check = emul_fpu_check,
-	.invlpg = emul_invlpg,
-	.wbinvd = emul_wbinvd,
+	EMUL_OPS_COMMON,	 .port_in = emul_port_in, .port_out = emul_port_out,
+	.cr_get = emul_cr_get,	 .cr_set = emul_cr_set,	  .dr_get = emul_dr_get,
+	.dr_set = emul_dr_set,	 .msr_get = emul_msr_get, .msr_set = emul_msr_set,
+	.pmc_get = emul_pmc_get, .tsc_get = emul_tsc_get, .cpuid = emul_cpuid,
+	.invlpg = emul_invlpg,	 .wbinvd = emul_wbinvd,
+};
+
+/*
+ * For L2. L1 may intercept what an instruction does, and only the hardware and the vendor know. So
+ * of all that can be intercepted, the emulator does what the exit at hand was about, which L1 does
+ * not want to know; anything else, by an instruction that was put there meanwhile, is left to the
+ * hardware.
+ */
+static bool l2_exit_was(struct bv_emul *emul, enum bv_exit_kind kind)
+{
+	return vcpu_of(emul)->exit.kind == kind;
+}
+
+static bool l2_port_was(struct bv_emul *emul, u16 port, unsigned int size, bool in)
+{
+	const struct bv_exit *exit = &vcpu_of(emul)->exit;
+
+	return exit->kind == BV_EXIT_PORT && exit->port.port == port && exit->port.bytes == size &&
+	       exit->port.in == in;
+}
+
+static enum bv_emul_rc l2_port_in(struct bv_emul *emul, u16 port, unsigned int size,
+				  unsigned int count, void *buffer)
+{
+	return l2_port_was(emul, port, size, true) ? emul_port_in(emul, port, size, count, buffer) :
+						     BV_EMUL_AGAIN;
+}
+
+static enum bv_emul_rc l2_port_out(struct bv_emul *emul, u16 port, unsigned int size,
+				   unsigned int count, const void *buffer)
+{
+	return l2_port_was(emul, port, size, false) ?
+		       emul_port_out(emul, port, size, count, buffer) :
+		       BV_EMUL_AGAIN;
+}
+
+/* A CR that was read to be written, as by LMSW. */
+static enum bv_emul_rc l2_cr_get(struct bv_emul *emul, unsigned int cr, u64 *value)
+{
+	return l2_exit_was(emul, BV_EXIT_CR_WRITE) && vcpu_of(emul)->nested->cr == cr ?
+		       emul_cr_get(emul, cr, value) :
+		       BV_EMUL_AGAIN;
+}
+
+/* See exit_entry_failed for the second kind. */
+static enum bv_emul_rc l2_cr_set(struct bv_emul *emul, unsigned int cr, u64 value)
+{
+	struct bv_nested *nested = vcpu_of(emul)->nested;
+
+	if (!(l2_exit_was(emul, BV_EXIT_CR_WRITE) && nested->cr == cr) &&
+	    !(l2_exit_was(emul, BV_EXIT_ENTRY_FAILED) && (cr == 3 || cr == 4)))
+		return BV_EMUL_AGAIN;
+	if (cr != 8 || !nested->own_tpr)
+		return emul_cr_set(emul, cr, value);
+	if (value >> 4)
+		return bv_emul_raise_error(emul, BV_EXC_GP, 0);
+	nested->tpr = value;
+	return BV_EMUL_DONE;
+}
+
+static enum bv_emul_rc l2_dr_get(struct bv_emul *emul, unsigned int dr, u64 *value)
+{
+	return l2_exit_was(emul, BV_EXIT_DR_ACCESS) ? emul_dr_get(emul, dr, value) : BV_EMUL_AGAIN;
+}
+
+static enum bv_emul_rc l2_dr_set(struct bv_emul *emul, unsigned int dr, u64 value)
+{
+	return l2_exit_was(emul, BV_EXIT_DR_ACCESS) ? emul_dr_set(emul, dr, value) : BV_EMUL_AGAIN;
+}
+
+static enum bv_emul_rc l2_msr_get(struct bv_emul *emul, u32 msr, u64 *value)
+{
+	(void)emul, (void)msr, (void)value;
+	return BV_EMUL_AGAIN;
+}
+
+static enum bv_emul_rc l2_msr_set(struct bv_emul *emul, u32 msr, u64 value)
+{
+	(void)emul, (void)msr, (void)value;
+	return BV_EMUL_AGAIN;
+}
+
+static enum bv_emul_rc l2_pmc_get(struct bv_emul *emul, u32 counter, u64 *value)
+{
+	(void)emul, (void)counter, (void)value;
+	return BV_EMUL_AGAIN;
+}
+
+static enum bv_emul_rc l2_tsc_get(struct bv_emul *emul, u64 *tsc, u32 *aux)
+{
+	if (!l2_exit_was(emul, BV_EXIT_RDTSC))
+		return BV_EMUL_AGAIN;
+	emul_tsc_get(emul, tsc, aux);
+	*tsc += bv_l2_tsc_offset(vcpu_of(emul));
+	return BV_EMUL_DONE;
+}
+
+static enum bv_emul_rc l2_cpuid(struct bv_emul *emul, u32 regs[4])
+{
+	(void)emul, (void)regs;
+	return BV_EMUL_AGAIN;
+}
+
+static enum bv_emul_rc l2_invlpg(struct bv_emul *emul, u64 linear)
+{
+	(void)emul, (void)linear;
+	return BV_EMUL_AGAIN;
+}
+
+static enum bv_emul_rc l2_wbinvd(struct bv_emul *emul)
+{
+	(void)emul;
+	return BV_EMUL_AGAIN;
+}
+
+static const struct bv_emul_ops l2_emul_ops = {
+	EMUL_OPS_COMMON,       .port_in = l2_port_in, .port_out = l2_port_out,
+	.cr_get = l2_cr_get,   .cr_set = l2_cr_set,   .dr_get = l2_dr_get,
+	.dr_set = l2_dr_set,   .msr_get = l2_msr_get, .msr_set = l2_msr_set,
+	.pmc_get = l2_pmc_get, .tsc_get = l2_tsc_get, .cpuid = l2_cpuid,
+	.invlpg = l2_invlpg,   .wbinvd = l2_wbinvd,
 };
 
 /* ---- one instruction ---- */
@@ -832,7 +976,7 @@ static void emul_setup(struct bv_vcpu *vcpu)
 	struct bv_emul *emul = &vcpu->emul;
 
 	bv_vcpu_need(vcpu, BV_ST_CR | BV_ST_SEG(BV_SEG_CS) | BV_ST_SEG(BV_SEG_SS));
-	emul->ops = &emul_ops;
+	emul->ops = bv_unlikely(vcpu->nesting & BV_NESTING_L2) ? &l2_emul_ops : &emul_ops;
 	emul->rip = vcpu->gprs.rip;
 	emul->rflags = vcpu->gprs.rflags;
 	emul->cr0 = vcpu->state.cr0;

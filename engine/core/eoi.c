@@ -62,5 +62,7 @@ void bv_vcpu_eoi_page(struct bv_vcpu *vcpu, bool on)
 {
 	if (vcpu->eoi_offered)
 		eoi_put(vcpu, false);
-	vcpu->eoi_page = on && vcpu->vm->intc;
+	vcpu->at_entry &= ~BV_AT_ENTRY_EOI;
+	if (on && vcpu->vm->intc)
+		vcpu->at_entry |= BV_AT_ENTRY_EOI;
 }

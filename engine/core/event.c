@@ -187,10 +187,37 @@ static int irq_take(struct bv_vcpu *vcpu)
 	return vector;
 }
 
+/*
+ * In L2. Where it has a task priority of its own, L1's flag counts, by which L2 was entered; exits
+ * to L1 are not held off by a shadow.
+ */
+static bool l2_irq_flag(const struct bv_vcpu *vcpu)
+{
+	return vcpu->nested->own_tpr ? vcpu->nested->host_if : vcpu->gprs.rflags & BV_RFLAGS_IF;
+}
+
+static bool nesting_irq_allowed(struct bv_vcpu *vcpu)
+{
+	if (vcpu->nesting & BV_NESTING_HELD || !l2_irq_flag(vcpu) || vcpu->debug.block_irq)
+		return false;
+	return vcpu->nested->irq_exits || !bv_vendor->shadow_get(vcpu);
+}
+
 bool bv_event_irq_allowed(struct bv_vcpu *vcpu)
 {
+	if (bv_unlikely(vcpu->nesting))
+		return nesting_irq_allowed(vcpu);
 	return vcpu->gprs.rflags & BV_RFLAGS_IF && !bv_vendor->shadow_get(vcpu) &&
 	       !vcpu->debug.block_irq;
+}
+
+/* L1 with all held, or L2. */
+static bool nesting_wakes(struct bv_vcpu *vcpu)
+{
+	if (vcpu->nesting & BV_NESTING_HELD)
+		return false;
+	return (l2_irq_flag(vcpu) && irq_pending(vcpu) >= 0) ||
+	       bv_vendor->nesting->virtual_irq(vcpu);
 }
 
 bool bv_event_wakes(struct bv_vcpu *vcpu)
@@ -201,8 +228,10 @@ bool bv_event_wakes(struct bv_vcpu *vcpu)
 	    events->interrupt.injected)
 		return true;
 	if ((events->nmi.pending || __atomic_load_n(&vcpu->nmi_queued, __ATOMIC_ACQUIRE)) &&
-	    !events->nmi.masked)
+	    !events->nmi.masked && !(vcpu->nesting & BV_NESTING_HELD))
 		return true;
+	if (bv_unlikely(vcpu->nesting))
+		return nesting_wakes(vcpu);
 	return vcpu->gprs.rflags & BV_RFLAGS_IF && irq_pending(vcpu) >= 0;
 }
 
@@ -362,7 +391,7 @@ static bool irq_may_be_offered(struct bv_vcpu *vcpu)
 	return bv_vendor->offer && vm->intc && vcpu->front_irq < 0 &&
 	       !vcpu->run->irq_window_wanted && !(vm->pv && vm->pv->irq) &&
 	       !vcpu->events.nmi.pending && !vcpu->debug.single_step && !vcpu->debug.block_irq &&
-	       !vcpu->shadow_step && !bv_vendor->shadow_get(vcpu);
+	       !vcpu->shadow_step && !bv_vendor->shadow_get(vcpu) && !vcpu->nesting;
 }
 
 static bool irq_offer(struct bv_vcpu *vcpu)
@@ -394,13 +423,24 @@ static void service_begin(struct bv_vcpu *vcpu)
 		bv_vendor->serve(vcpu, vcpu->served);
 }
 
+/*
+ * Whether a window opens by what the guest does: not while all is held, and not in L2 where L1's
+ * flag decides, which stays as it is.
+ */
+static bool irq_window_opens(const struct bv_vcpu *vcpu)
+{
+	return !vcpu->nesting || (vcpu->nesting == BV_NESTING_L2 && !vcpu->nested->own_tpr);
+}
+
 /* Which exits the state of things asks for. */
 static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 {
 	const struct bv_events *events = &vcpu->events;
 	struct bv_wishes wishes = vcpu->wishes;
-	bool irq_waits = irq_pending(vcpu) >= 0 ||
-			 (vcpu->run->irq_window_wanted && bv_event_front_irq_taken(vcpu));
+	bool nmi_waits = events->nmi.pending && !(vcpu->nesting & BV_NESTING_HELD);
+	bool irq_waits = (irq_pending(vcpu) >= 0 ||
+			  (vcpu->run->irq_window_wanted && bv_event_front_irq_taken(vcpu))) &&
+			 irq_window_opens(vcpu);
 
 	wishes.irq_window = irq_waits && !vcpu->debug.block_irq && !vcpu->shadow_step &&
 			    (injected || !irq_offer(vcpu));
@@ -408,10 +448,10 @@ static void wishes_make(struct bv_vcpu *vcpu, bool injected)
 						     events->nmi.masked && !vcpu->nmi_iret;
 	wishes.cr8_writes = vcpu->vm->intc ? vcpu->vm->intc->masked_by_tpr(vcpu) : true;
 	/* An NMI that waits for the end of an IRET, or of a shadow, is brought there by a step. */
-	if (!bv_vendor->nmi_windows && events->nmi.pending && !injected &&
+	if (!bv_vendor->nmi_windows && nmi_waits && !injected &&
 	    (!events->nmi.masked || vcpu->nmi_iret))
 		step_begin(vcpu);
-	else if (!bv_vendor->nmi_windows && events->nmi.pending && !events->nmi.masked)
+	else if (!bv_vendor->nmi_windows && nmi_waits && !events->nmi.masked)
 		bv_host_vcpu_interrupt(vcpu); /* it exits once the event has been delivered */
 	else if (vcpu->debug.single_step || (vcpu->shadow_step && !injected))
 		step_begin(vcpu);
@@ -435,6 +475,83 @@ static void nmi_iret_passed(struct bv_vcpu *vcpu)
 	}
 }
 
+/* ---- while L2 is on: what takes it back to L1 ---- */
+
+static bool l2_exit_due(struct bv_vcpu *vcpu, enum bv_l2_event *event)
+{
+	const struct bv_nested *nested = vcpu->nested;
+	const struct bv_events *events = &vcpu->events;
+
+	if (events->exception.pending && nested->exception_exits >> events->exception.vector & 1)
+		*event = BV_L2_EXCEPTION;
+	else if (vcpu->nesting & BV_NESTING_HELD)
+		return false;
+	else if (nested->nmi_exits && events->nmi.pending && !events->nmi.masked)
+		*event = BV_L2_NMI;
+	else if (nested->irq_exits && nesting_irq_allowed(vcpu) && irq_pending(vcpu) >= 0)
+		*event = BV_L2_IRQ;
+	else
+		return false;
+	return true;
+}
+
+/* An event that is to be delivered first. */
+static bool l2_delivers(struct bv_vcpu *vcpu)
+{
+	const struct bv_events *events = &vcpu->events;
+
+	return events->exception.injected || events->nmi.injected || events->interrupt.injected ||
+	       bv_vendor->nesting->injecting(vcpu);
+}
+
+void bv_event_l2_prepare(struct bv_vcpu *vcpu)
+{
+	enum bv_l2_event event;
+
+	nmi_collect(vcpu);
+	if (l2_delivers(vcpu) || !l2_exit_due(vcpu, &event))
+		return;
+	bv_host_rwsem_read(&vcpu->vm->mem_lock);
+	bv_vendor->nesting->leave(vcpu, event, 0);
+	bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+}
+
+/*
+ * Whether nothing new is injected by this entry. What came too late for bv_event_l2_prepare, or
+ * behind an event that has to be delivered first, makes L2 exit at once, and is looked at then.
+ */
+static bool nesting_holds(struct bv_vcpu *vcpu)
+{
+	const struct bv_events *events = &vcpu->events;
+	bool injecting;
+	enum bv_l2_event event;
+
+	if (!(vcpu->nesting & BV_NESTING_L2))
+		return true;
+	injecting = bv_vendor->nesting->injecting(vcpu);
+	if (l2_exit_due(vcpu, &event) ||
+	    (injecting && (events->exception.pending || events->nmi.pending ||
+			   (nesting_irq_allowed(vcpu) && irq_pending(vcpu) >= 0)))) {
+		bv_vcpu_request(vcpu, BV_REQ_EVENT);
+		bv_host_vcpu_interrupt(vcpu);
+		return true;
+	}
+	return injecting || vcpu->nesting & BV_NESTING_HELD;
+}
+
+/* In L2 an exception that is L1's to know stays pending. */
+static bool inject_nested(struct bv_vcpu *vcpu)
+{
+	enum bv_l2_event event;
+	bool holds = nesting_holds(vcpu);
+
+	if (holds && vcpu->nesting & BV_NESTING_L2 &&
+	    (bv_vendor->nesting->injecting(vcpu) ||
+	     (l2_exit_due(vcpu, &event) && event == BV_L2_EXCEPTION)))
+		return true;
+	return inject_first(vcpu) || (!holds && (inject_nmi(vcpu) || inject_irq(vcpu)));
+}
+
 void bv_event_prepare(struct bv_vcpu *vcpu)
 {
 	bool injected;
@@ -443,7 +560,10 @@ void bv_event_prepare(struct bv_vcpu *vcpu)
 	nmi_collect(vcpu);
 	bv_vcpu_need(vcpu, BV_ST_CR);
 	vcpu->state_protected = vcpu->state.cr0 & BV_CR0_PE;
-	injected = inject_first(vcpu) || inject_nmi(vcpu) || inject_irq(vcpu);
+	if (bv_unlikely(vcpu->nesting))
+		injected = inject_nested(vcpu);
+	else
+		injected = inject_first(vcpu) || inject_nmi(vcpu) || inject_irq(vcpu);
 	if (bv_unlikely(vcpu->x2apic || vcpu->served))
 		service_begin(vcpu);
 	wishes_make(vcpu, injected);

@@ -99,6 +99,13 @@ static const struct opcode invd_opcode = { 2, { 0x0f, 0x08 } };
 static const struct opcode rdmsr_opcode = { 2, { 0x0f, 0x32 } };
 static const struct opcode wrmsr_opcode = { 2, { 0x0f, 0x30 } };
 
+unsigned int bv_exit_virt_length(struct bv_vcpu *vcpu, u8 last)
+{
+	const struct opcode opcode = { 3, { 0x0f, 0x01, last } };
+
+	return known_length(vcpu, &opcode);
+}
+
 unsigned int bv_exit_msr_length(struct bv_vcpu *vcpu, bool write)
 {
 	return known_length(vcpu, write ? &wrmsr_opcode : &rdmsr_opcode);
@@ -203,8 +210,8 @@ static enum bv_exit_next exit_hlt(struct bv_vcpu *vcpu)
 		bv_vcpu_request(vcpu, BV_REQ_EVENT);
 		if (bv_event_wakes(vcpu)) {
 			vcpu->mp_state = BV_MP_RUNNABLE;
-		} else if (bv_unlikely(!(vcpu->gprs.rflags & BV_RFLAGS_IF)) && vcpu->vm->pv &&
-			   vcpu->vm->pv->halt_off && vcpu->vm->pv->halt_off(vcpu)) {
+		} else if (bv_unlikely(!(vcpu->gprs.rflags & BV_RFLAGS_IF)) && !vcpu->nesting &&
+			   vcpu->vm->pv && vcpu->vm->pv->halt_off && vcpu->vm->pv->halt_off(vcpu)) {
 			vcpu->run->reason = BV_RUN_HALTED;
 			return BV_NEXT_FRONT;
 		}
@@ -219,7 +226,8 @@ static enum bv_exit_next hypercall(struct bv_vcpu *vcpu, unsigned int length)
 	u64 *gpr = vcpu->gprs.gpr;
 	struct bv_hypercall *call = &vcpu->run->hypercall;
 
-	if (!vcpu->vm->pv || !vcpu->vm->pv->hypercall) {
+	/* L2 has L1 to ask, and L1 did not want to be asked. */
+	if (!vcpu->vm->pv || !vcpu->vm->pv->hypercall || vcpu->nesting & BV_NESTING_L2) {
 		bv_event_ud(vcpu);
 		return BV_NEXT_GUEST;
 	}
@@ -325,7 +333,7 @@ static enum bv_exit_next exit_xsetbv(struct bv_vcpu *vcpu)
 static enum bv_exit_next exit_rdtsc(struct bv_vcpu *vcpu)
 {
 	unsigned int length = known_length(vcpu, &rdtsc_opcode);
-	u64 tsc = bv_vcpu_tsc(vcpu);
+	u64 tsc = bv_vcpu_tsc(vcpu) + bv_l2_tsc_offset(vcpu);
 
 	if (!length)
 		return bv_emulate(vcpu, ~0ull);
@@ -440,6 +448,25 @@ static enum bv_exit_next exit_exception(struct bv_vcpu *vcpu)
 	return BV_NEXT_GUEST;
 }
 
+/* #GP of what is not at CPL 0 the hardware has raised, most likely; it is looked at anyway. */
+static enum bv_exit_next exit_virt(struct bv_vcpu *vcpu)
+{
+	unsigned int length;
+
+	bv_vcpu_need(vcpu, BV_ST_CR);
+	if (!vcpu->nested || !(vcpu->state.efer & BV_EFER_SVME) || !(vcpu->state.cr0 & BV_CR0_PE) ||
+	    vcpu->gprs.rflags & BV_RFLAGS_VM) {
+		bv_event_ud(vcpu);
+		return BV_NEXT_GUEST;
+	}
+	if (bv_vcpu_cpl(vcpu)) {
+		bv_event_gp(vcpu);
+		return BV_NEXT_GUEST;
+	}
+	length = bv_exit_virt_length(vcpu, vcpu->exit.virt);
+	return length ? bv_vendor->nesting->instruction(vcpu, length) : BV_NEXT_GUEST;
+}
+
 static enum bv_exit_next exit_triple_fault(struct bv_vcpu *vcpu)
 {
 	bv_vcpu_request(vcpu, BV_REQ_TRIPLE_FAULT);
@@ -481,6 +508,8 @@ static enum bv_exit_next exit_unknown(struct bv_vcpu *vcpu)
 				vcpu->index, vcpu->exit.raw.code, vcpu->exit.raw.info1,
 				vcpu->exit.raw.info2);
 }
+
+static enum bv_exit_next exit_l2(struct bv_vcpu *vcpu);
 
 enum bv_exit_next bv_exit_internal(struct bv_vcpu *vcpu, const char *format, ...)
 {
@@ -525,6 +554,9 @@ static const struct {
 	[BV_EXIT_CACHE] = { exit_cache, true },
 	[BV_EXIT_EXCEPTION] = { exit_exception, true },
 	[BV_EXIT_UNDEFINED] = { exit_ud, false },
+	[BV_EXIT_VIRT] = { exit_virt, true },
+	[BV_EXIT_L2] = { exit_l2, false },
+	[BV_EXIT_L2_FAULT] = { bv_fault_l2, true },
 	[BV_EXIT_TASK_SWITCH] = { bv_emulate_task_switch, true },
 	[BV_EXIT_TRIPLE_FAULT] = { exit_triple_fault, false },
 	[BV_EXIT_INIT] = { exit_host, false },
@@ -532,16 +564,36 @@ static const struct {
 	[BV_EXIT_UNKNOWN] = { exit_unknown, false },
 };
 
-enum bv_exit_next bv_exit_handle(struct bv_vcpu *vcpu)
+/* Inlined: every exit comes through here. */
+static inline __attribute__((__always_inline__)) enum bv_exit_next
+exit_dispatch(struct bv_vcpu *vcpu, enum bv_exit_kind kind)
 {
-	enum bv_exit_kind kind = vcpu->exit.kind;
 	enum bv_exit_next next;
 
-	vcpu->counter[kind]++;
 	if (!exits[kind].memory)
 		return exits[kind].handle(vcpu);
 	bv_host_rwsem_read(&vcpu->vm->mem_lock);
 	next = exits[kind].handle(vcpu);
 	bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
 	return next;
+}
+
+/* What L1 does not want to know of L2 is dealt with as if L1 itself had done it. */
+static enum bv_exit_next exit_l2(struct bv_vcpu *vcpu)
+{
+	bool told;
+
+	bv_host_rwsem_read(&vcpu->vm->mem_lock);
+	told = bv_vendor->nesting->exit(vcpu);
+	bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+	if (told)
+		return BV_NEXT_GUEST;
+	vcpu->exit.kind = vcpu->nested->kind;
+	return exit_dispatch(vcpu, vcpu->exit.kind);
+}
+
+enum bv_exit_next bv_exit_handle(struct bv_vcpu *vcpu)
+{
+	vcpu->counter[vcpu->exit.kind]++;
+	return exit_dispatch(vcpu, vcpu->exit.kind);
 }

@@ -70,6 +70,8 @@ struct bv_exit {
 			u16 sel;
 			u8 source; /* enum bv_task_source */
 		} task;
+		/* The last byte of the opcode 0F 01 xx of an instruction of hypervisors. */
+		u8 virt;
 		struct {
 			u64 code, info1, info2;
 		} raw;

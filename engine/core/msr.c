@@ -11,6 +11,7 @@ enum msr_flags {
 	SAVED = 1, /* part of a vCPU's state, for save and restore */
 	FEATURE = 2, /* tells what this host supports */
 	IGNORE_WRITE = 4, /* what the guest writes is not kept */
+	NESTED = 8, /* only where guests may run guests */
 };
 
 struct msr_row {
@@ -104,6 +105,9 @@ static bool efer_set(struct bv_vcpu *vcpu, u64 value, bool host)
 		bv_vcpu_touch(vcpu, BV_ST_CR);
 		if (value & ~(vcpu->caps.efer | BV_EFER_LMA))
 			return false;
+		if (!(value & BV_EFER_SVME))
+			bv_nested_off(vcpu);
+		bv_vcpu_touch(vcpu, BV_ST_CR);
 		vcpu->state.efer = value;
 		bv_vendor->tlb_flush(vcpu);
 		return true;
@@ -126,7 +130,7 @@ void bv_tsc_set_offset(struct bv_vcpu *vcpu, u64 offset)
 
 static u64 tsc_get(struct bv_vcpu *vcpu)
 {
-	return bv_vcpu_tsc(vcpu);
+	return bv_vcpu_tsc(vcpu) + bv_l2_tsc_offset(vcpu);
 }
 
 /*
@@ -363,6 +367,22 @@ static u64 mcg_ctl_get(struct bv_vcpu *vcpu)
 	return vcpu->msrs->mcg_ctl;
 }
 
+static u64 vm_cr_get(struct bv_vcpu *vcpu)
+{
+	return vcpu->nested ? vcpu->nested->vm_cr : 0;
+}
+
+static u64 hsave_get(struct bv_vcpu *vcpu)
+{
+	return vcpu->nested ? vcpu->nested->hsave_pa : 0;
+}
+
+static bool hsave_set(struct bv_vcpu *vcpu, u64 value, bool host)
+{
+	(void)host;
+	return bv_nested_hsave_write(vcpu, value);
+}
+
 #define STORED(field) NULL, NULL, offsetof(struct bv_msr_store, field)
 
 /* Ordered by index: looked up by halving. Names as the manuals have them. */
@@ -415,6 +435,8 @@ static const struct msr_row rows[] = {
 	{ 0xc0010058, 0, zero_get, zero_set, 0, 0 }, /* MMIO configuration base: none */
 	{ 0xc0010112, 0, zero_get, zero_set, 0, 0 }, /* SMM address: no SMM here */
 	{ 0xc0010113, 0, zero_get, zero_set, 0, 0 },
+	{ 0xc0010114, SAVED | NESTED, vm_cr_get, bv_nested_vm_cr_write, 0, 0 }, /* VM_CR */
+	{ 0xc0010117, SAVED | NESTED, hsave_get, hsave_set, 0, 0 }, /* VM_HSAVE_PA */
 	{ 0xc0010140, SAVED, STORED(osvw_length), ~0ull }, /* OSVW_ID_LENGTH */
 	{ 0xc0010141, SAVED, STORED(osvw_status), ~0ull }, /* OSVW_STATUS */
 	{ 0xc0011020, 0, zero_get, zero_set, 0, 0 }, /* LS_CFG */
@@ -450,6 +472,9 @@ static bool msr_exists(const struct bv_vcpu *vcpu, u32 index)
 		return vcpu->caps.tsc_adjust;
 	case 0xc0000103:
 		return vcpu->caps.rdtscp;
+	case 0xc0010114:
+	case 0xc0010117:
+		return vcpu->caps.svm;
 	default:
 		return true;
 	}
@@ -706,9 +731,12 @@ static const u32 saved_beside[] = {
 
 static const struct msr_row *msr_flagged(unsigned int *i, u32 flag)
 {
-	for (unsigned int at = 0; at < BV_ARRAY_SIZE(rows); at++)
-		if (rows[at].flags & flag && !(*i)--)
+	for (unsigned int at = 0; at < BV_ARRAY_SIZE(rows); at++) {
+		if (!(rows[at].flags & flag) || (rows[at].flags & NESTED && !bv_engine_nests()))
+			continue;
+		if (!(*i)--)
 			return &rows[at];
+	}
 	return NULL;
 }
 

@@ -57,6 +57,32 @@ static void init_take(struct bv_vcpu *vcpu)
 	vcpu->mp_state = bv_vcpu_is_bsp(vcpu) ? BV_MP_RUNNABLE : BV_MP_INIT_RECEIVED;
 }
 
+static void l2_leave(struct bv_vcpu *vcpu, enum bv_l2_event event)
+{
+	bv_host_rwsem_read(&vcpu->vm->mem_lock);
+	bv_vendor->nesting->leave(vcpu, event, 0);
+	bv_host_rwsem_read_done(&vcpu->vm->mem_lock);
+}
+
+/* Whether an INIT waits: it is held, or L1 is told of it and holds it from then on. */
+static bool init_nested(struct bv_vcpu *vcpu)
+{
+	if (vcpu->nesting == BV_NESTING_L2 && vcpu->nested->init_exits)
+		l2_leave(vcpu, BV_L2_INIT);
+	if (!(vcpu->nesting & BV_NESTING_HELD))
+		return false;
+	vcpu->nested->init_held = true;
+	return true;
+}
+
+static bool triple_fault_nested(struct bv_vcpu *vcpu)
+{
+	if (!(vcpu->nesting & BV_NESTING_L2) || !vcpu->nested->shutdown_exits)
+		return false;
+	l2_leave(vcpu, BV_L2_SHUTDOWN);
+	return true;
+}
+
 /* Guests restart themselves that way, too: what they were at is all that we can tell. */
 static enum bv_exit_next triple_fault(struct bv_vcpu *vcpu)
 {
@@ -79,11 +105,11 @@ static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
 		vcpu->run->vector = vcpu->eoi_vector;
 		return run_return(vcpu, BV_RUN_EOI);
 	}
-	if (bv_vcpu_take_request(vcpu, BV_REQ_INIT))
+	if (bv_vcpu_take_request(vcpu, BV_REQ_INIT) && !init_nested(vcpu))
 		init_take(vcpu);
 	if (bv_vcpu_take_request(vcpu, BV_REQ_SIPI))
 		sipi_take(vcpu);
-	if (bv_vcpu_take_request(vcpu, BV_REQ_TRIPLE_FAULT))
+	if (bv_vcpu_take_request(vcpu, BV_REQ_TRIPLE_FAULT) && !triple_fault_nested(vcpu))
 		return triple_fault(vcpu);
 	if (bv_vcpu_take_request(vcpu, BV_REQ_UNHALT) && vcpu->mp_state == BV_MP_HALTED)
 		vcpu->mp_state = BV_MP_RUNNABLE;
@@ -166,6 +192,8 @@ static bool run_enter(struct bv_vcpu *vcpu)
 		if (bv_vcpu_take_request(vcpu, BV_REQ_TLB_FLUSH)) {
 			vcpu->counter[BV_COUNT_TLB_FLUSHES]++;
 			bv_vendor->tlb_flush(vcpu);
+			if (bv_unlikely(vcpu->nested))
+				bv_shadow_forget(&vcpu->nested->shadow);
 		}
 		if (bv_vcpu_take_request(vcpu, BV_REQ_EVENT)) {
 			bv_event_prepare(vcpu);
@@ -188,6 +216,15 @@ static bool irq_window_due(struct bv_vcpu *vcpu)
 	return vcpu->run->irq_window_wanted && bv_vcpu_irq_open(vcpu);
 }
 
+/* What events need before the entry, while guest memory can still be written. */
+static void run_prepare(struct bv_vcpu *vcpu)
+{
+	if (bv_unlikely(vcpu->at_entry & BV_AT_ENTRY_L2))
+		bv_event_l2_prepare(vcpu);
+	if (vcpu->at_entry & BV_AT_ENTRY_EOI)
+		bv_eoi_prepare(vcpu);
+}
+
 static enum bv_exit_next run_once(struct bv_vcpu *vcpu)
 {
 	bool entered;
@@ -205,9 +242,9 @@ static enum bv_exit_next run_once(struct bv_vcpu *vcpu)
 		return run_return(vcpu, BV_RUN_DIRTY_RING_FULL);
 	if (bv_unlikely(vcpu->dirty & BV_ST_CR) && bv_vendor->prepare)
 		bv_vendor->prepare(vcpu);
-	if (bv_unlikely(vcpu->eoi_page) &&
+	if (bv_unlikely(vcpu->at_entry) &&
 	    __atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & 1u << BV_REQ_EVENT)
-		bv_eoi_prepare(vcpu);
+		run_prepare(vcpu);
 	if (bv_host_guest_enter(vcpu))
 		return run_return(vcpu, BV_RUN_INTERRUPTED);
 	entered = run_enter(vcpu);

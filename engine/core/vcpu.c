@@ -45,6 +45,7 @@ void bv_vcpu_reset(struct bv_vcpu *vcpu, bool init)
 	struct bv_cpu_state *state = &vcpu->state;
 	u64 kept;
 
+	bv_nested_reset(vcpu, init);
 	bv_vcpu_touch(vcpu, BV_ST_ALL);
 	kept = init ? state->cr0 & (BV_CR0_NW | BV_CR0_CD) : BV_CR0_NW | BV_CR0_CD;
 	reset_state(state);
@@ -166,6 +167,8 @@ bool bv_vcpu_efer_write(struct bv_vcpu *vcpu, u64 value)
 	value = (value & ~BV_EFER_LMA) | (state->efer & BV_EFER_LMA);
 	if (value & ~(vcpu->caps.efer | BV_EFER_LMA))
 		return false;
+	if (bv_unlikely((state->efer ^ value) & BV_EFER_SVME) && !bv_nested_switch(vcpu, value))
+		return false;
 	if (state->cr0 & BV_CR0_PG && (state->efer ^ value) & BV_EFER_LME)
 		return false;
 	if ((state->efer ^ value) & BV_EFER_NXE)
@@ -265,6 +268,10 @@ static int sregs_check(struct bv_vcpu *vcpu, const struct bv_sregs *sregs)
 				 "sregs: EFER.LMA or CS.L without long mode (EFER %#llx)",
 				 sregs->efer);
 	}
+	if (sregs->efer & BV_EFER_SVME && !vcpu->caps.svm)
+		return bv_refuse(why, BV_EINVAL,
+				 "sregs: EFER.SVME (%#llx) without SVM in the vCPU's CPUID",
+				 sregs->efer);
 	if (sregs->cr8 > 15)
 		return bv_refuse(why, BV_EINVAL, "sregs: CR8 %#llx: above 15", sregs->cr8);
 	return 0;
@@ -281,6 +288,8 @@ int bv_vcpu_sregs_set(struct bv_vcpu *vcpu, const struct bv_sregs *sregs)
 	    vcpu->vm->intc->msr_write(vcpu, 0x1b, sregs->apic_base, true) == BV_ACCESS_FAULT)
 		return bv_refuse(&vcpu->vm->why, BV_EINVAL,
 				 "sregs: APIC base %#llx is no state of an APIC", sregs->apic_base);
+	if (!(sregs->efer & BV_EFER_SVME))
+		bv_nested_off(vcpu);
 	bv_vcpu_touch(vcpu, BV_ST_SEGS | BV_ST_TABLES | BV_ST_CR);
 	__builtin_memcpy(state->seg, sregs->seg, sizeof(sregs->seg));
 	state->gdt = sregs->gdt;
@@ -471,6 +480,7 @@ static const struct {
 	{ BV_EFER_LME, true, BV_CPUID_EDX, 29, 0x80000001 },
 	{ BV_EFER_SCE, true, BV_CPUID_EDX, 11, 0x80000001 },
 	{ BV_EFER_FFXSR, true, BV_CPUID_EDX, 25, 0x80000001 },
+	{ BV_EFER_SVME, true, BV_CPUID_ECX, 2, 0x80000001 },
 };
 
 static void caps_read(struct bv_vcpu *vcpu)
@@ -487,6 +497,9 @@ static void caps_read(struct bv_vcpu *vcpu)
 			     optional_bits[i].number))
 			*(optional_bits[i].efer ? &caps->efer : &caps->cr4) |= optional_bits[i].bit;
 	caps->cr4 &= bv_vendor->cr4_supported();
+	if (!vcpu->vm->nested)
+		caps->efer &= ~BV_EFER_SVME;
+	caps->svm = caps->efer & BV_EFER_SVME;
 	bv_cpuid_lookup(vcpu->cpuid, vcpu->cpuid_count, 0xd, 0, &facts, out);
 	caps->xcr0 = (out[BV_CPUID_EAX] | (u64)out[BV_CPUID_EDX] << 32) & bv_host_xcr0_supported();
 	bv_cpuid_lookup(vcpu->cpuid, vcpu->cpuid_count, 0x80000008, 0, &facts, out);
@@ -528,7 +541,11 @@ int bv_vcpu_cpuid_set(struct bv_vcpu *vcpu, const struct bv_cpuid_leaf *leaves, 
 	vcpu->cpuid_count = count;
 	caps_read(vcpu);
 	bv_vcpu_request(vcpu, BV_REQ_RELOAD);
-	return 0;
+	if (!vcpu->caps.svm || vcpu->nested || !bv_nested_init(vcpu))
+		return 0;
+	vcpu->caps.svm = false;
+	vcpu->caps.efer &= ~BV_EFER_SVME;
+	return -BV_ENOMEM;
 }
 
 void bv_cpuid_of(struct bv_vcpu *vcpu, u32 leaf, u32 subleaf, u32 out[4])

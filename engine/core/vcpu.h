@@ -18,6 +18,7 @@
 #include "core/bus.h"
 #include "core/exit.h"
 #include "core/nest.h"
+#include "core/nested.h"
 #include "core/region.h"
 #include "core/vendor.h"
 #include "x86/emulate.h"
@@ -71,6 +72,7 @@ struct bv_guest_caps {
 	u8 phys_bits;
 	bool amd; /* the vendor string is AMD's or Hygon's */
 	bool x2apic, rdtscp, tsc_adjust, tsc_deadline, mtrr, pat, mce;
+	bool svm; /* it may run guests of its own */
 };
 
 /* The walk that led to the page of the last instruction that exited; see emul.c. */
@@ -103,6 +105,10 @@ enum bv_io_wait {
 	BV_WAIT_MSR_WRITE,
 	BV_WAIT_HYPERCALL,
 };
+
+/* What run_once has to do before an entry with BV_REQ_EVENT: bits of vcpu->at_entry. */
+#define BV_AT_ENTRY_EOI 1u /* the guest has a word for ends of interrupts */
+#define BV_AT_ENTRY_L2 2u /* its guest is on: what comes may take it back to L1 */
 
 enum bv_guest_mode {
 	BV_OUTSIDE_GUEST,
@@ -163,8 +169,8 @@ struct bv_vcpu {
 	bool x2apic; /* the local APIC is in x2APIC mode: kept by it */
 	struct bv_service service; /* where the hardware ends interrupts: */
 	bool served; /* it does in the coming entry */
-	bool eoi_page; /* the guest has a word for ends of interrupts (eoi.c), */
-	bool eoi_offered; /* and its bit is set */
+	u8 at_entry; /* BV_AT_ENTRY_* */
+	bool eoi_offered; /* the bit of the guest's word for ends of interrupts is set (eoi.c) */
 	bool nmi_iret; /* the NMI handler's IRET is at iret_rip, about to be executed */
 	u64 iret_rip;
 	bool stepping; /* TF is ours for the next instruction */
@@ -190,6 +196,8 @@ struct bv_vcpu {
 	void *pv; /* the front's paravirtual helps in use */
 	struct bv_dirty_ring *ring;
 	u32 region_hint; /* the region found last */
+	u8 nesting; /* BV_NESTING_* */
+	struct bv_nested *nested; /* NULL: the guest runs no guests */
 	u64 counter[BV_COUNTER_COUNT];
 };
 
@@ -231,6 +239,7 @@ struct bv_vm {
 	u32 tsc_generation; /* of writes that got one offset */
 
 	const struct bv_pv_ops *pv;
+	bool nested; /* guests may be offered to run guests */
 	u32 msr_user_reasons;
 	bv_msr_filter *msr_filter;
 	bool dirty_manual, dirty_init_all;
@@ -313,6 +322,11 @@ bool bv_event_may_serve(struct bv_vcpu *vcpu);
 bool bv_event_wakes(struct bv_vcpu *vcpu);
 /* Whether an interrupt could be delivered at this instruction boundary. */
 bool bv_event_irq_allowed(struct bv_vcpu *vcpu);
+/*
+ * L2 is on, and something may have arrived: exits to L1 that it makes, made before the entry. May
+ * sleep.
+ */
+void bv_event_l2_prepare(struct bv_vcpu *vcpu);
 /* Whether an interrupt that the front gives (bv_vcpu_interrupt) is taken at all. */
 bool bv_event_front_irq_taken(struct bv_vcpu *vcpu);
 /* The NMI handler's IRET is about to be executed. */
@@ -339,6 +353,8 @@ void bv_eoi_withdraw(struct bv_vcpu *vcpu);
 enum bv_exit_next bv_exit_handle(struct bv_vcpu *vcpu);
 /* RIP past an instruction of this length. */
 u64 bv_exit_rip_after(struct bv_vcpu *vcpu, unsigned int length);
+/* The length of the VMMCALL's kin 0F 01 `last` at RIP; 0: another instruction is there by now. */
+unsigned int bv_exit_virt_length(struct bv_vcpu *vcpu, u8 last);
 /* Moves RIP past the instruction that exited. */
 void bv_exit_skip(struct bv_vcpu *vcpu, unsigned int length);
 /*
@@ -437,6 +453,12 @@ static inline u64 bv_vcpu_turn_left(const struct bv_vcpu *vcpu)
 		return BV_NO_TURN;
 	gone = bv_host_tsc() - vcpu->turn_begin;
 	return gone < vcpu->turn_ticks ? vcpu->turn_ticks - gone : 0;
+}
+
+/* What L2's TSC has more than L1's, while it is on. */
+static inline u64 bv_l2_tsc_offset(const struct bv_vcpu *vcpu)
+{
+	return bv_unlikely(vcpu->nesting & BV_NESTING_L2) ? vcpu->nested->tsc_offset : 0;
 }
 
 #define bv_vm_for_each_vcpu(i, v, vm)                                                    \

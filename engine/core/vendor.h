@@ -13,6 +13,7 @@
 struct bv_vm;
 struct bv_vcpu;
 struct bv_nest_format;
+struct bv_nesting_ops;
 
 enum bv_event_kind {
 	BV_EVENT_IRQ,
@@ -131,6 +132,8 @@ struct bv_vendor {
 	u64 (*cr4_supported)(void);
 
 	const struct bv_nest_format *nest;
+	/* Guests that run guests (core/nested.h). NULL: it cannot. */
+	const struct bv_nesting_ops *nesting;
 	/*
 	 * The hardware keeps NMIs out until IRET: events.nmi.masked is current after each exit, and
 	 * the wish nmi_window asks for an exit as soon as an NMI can be taken.

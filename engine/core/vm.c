@@ -8,6 +8,7 @@ const struct bv_vendor *bv_vendor;
 
 static struct {
 	u64 vms_made;
+	bool nesting; /* guests that run guests are wanted */
 } engine;
 
 /* In the order in which they are tried. */
@@ -60,6 +61,21 @@ int bv_engine_mitigate(const char *words, bool safe_returns, char *text, size_t 
 	return 0;
 }
 
+void bv_engine_nesting(bool on)
+{
+	engine.nesting = on;
+}
+
+bool bv_engine_nests(void)
+{
+	return engine.nesting && bv_vendor->nesting;
+}
+
+void bv_vm_set_nested(struct bv_vm *vm)
+{
+	vm->nested = bv_engine_nests();
+}
+
 int bv_engine_cpu_enable(void)
 {
 	return bv_vendor->cpu_enable();
@@ -107,6 +123,7 @@ static void vcpu_destroy(struct bv_vcpu *vcpu)
 {
 	if (vcpu->vm->intc && vcpu->intc)
 		vcpu->vm->intc->vcpu_fini(vcpu);
+	bv_nested_fini(vcpu);
 	bv_vendor->vcpu_fini(vcpu);
 	bv_nest_cache_drop(&vcpu->cache);
 	bv_host_free(vcpu->ring);

@@ -3,8 +3,8 @@
  * CPUID's policy; see cpuid_policy.h. Sources: AMD APM volume 3, appendix E; Intel SDM volume 2,
  * CPUID; for 0x40000000 and up the Linux kernel's document virt/kvm/x86/cpuid.
  *
- * Never offered, because the engine does not do it for a guest: MONITOR/MWAIT (leaf 1, 5), VMX and
- * SVM (nested guests), SMX, performance counters (leaf 0xa), perfmon extensions, IBS, LWP, OSVW,
+ * Never offered, because the engine does not do it for a guest: MONITOR/MWAIT (leaf 1, 5), VMX,
+ * SMX, performance counters (leaf 0xa), perfmon extensions, IBS, LWP, OSVW,
  * SGX, TSX, MPX, CET, XSAVES (no MSR IA32_XSS), processor trace (0x14), resource control (0xf,
  * 0x10), AMX (0x1d), topology of the host (leaves 4 and 0x8000001d keep only the caches; 0xb and
  * 0x8000001e are the VMM's to fill), speculation control (SPEC_CTRL, PRED_CMD and their kin are not
@@ -52,7 +52,8 @@ const struct bv_cpuid_row bv_cpuid_rows[] = {
 	{ 0x80000007, 0, BV_CPUID_PLAIN, NOTHING, NOTHING },
 	/* address sizes */
 	{ 0x80000008, 0, BV_CPUID_PLAIN, { 0x000000ff, 0, 0, 0 }, { 48 << 8, 0, 0, 0 } },
-	{ 0x8000000a, 0, BV_CPUID_PLAIN, NOTHING, NOTHING },
+	/* nested guests: revision, ASIDs; cleared where they are not offered */
+	{ 0x8000000a, 0, BV_CPUID_PLAIN, NOTHING, { 1, 16, 0, 0 } },
 	{ 0x80000019, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* TLBs for 1 GiB pages */
 	{ 0x8000001a, 0, BV_CPUID_PLAIN, KEEP_ALL, NOTHING }, /* widths that are fast */
 	{ 0x8000001d, 0, BV_CPUID_CACHES, { 0x000003ff, ALL, ALL, 0x3 }, NOTHING },
@@ -67,6 +68,8 @@ const unsigned int bv_cpuid_row_count = BV_ARRAY_SIZE(bv_cpuid_rows);
 #define EDX 3
 #define HOST BV_CPUID_HOST
 #define ALWAYS BV_CPUID_ALWAYS
+#define NESTED BV_CPUID_NESTED
+#define NESTED_HOST BV_CPUID_NESTED_HOST
 
 #define AVX 0x004
 #define AVX512 0x0e4
@@ -190,6 +193,7 @@ const struct bv_cpuid_feature bv_cpuid_features[] = {
 	{ 0x40000001, 0, EAX, 24, ALWAYS, 0, "kvmclock-stable-bit" },
 
 	{ 0x80000001, 0, ECX, 0, HOST, 0, "lahf-lm" },
+	{ 0x80000001, 0, ECX, 2, NESTED_HOST, 0, "svm" },
 	{ 0x80000001, 0, ECX, 4, HOST, 0, "cr8-legacy" },
 	{ 0x80000001, 0, ECX, 5, HOST, 0, "abm" },
 	{ 0x80000001, 0, ECX, 6, HOST, 0, "sse4a" },
@@ -232,6 +236,9 @@ const struct bv_cpuid_feature bv_cpuid_features[] = {
 	{ 0x80000008, 0, EBX, 0, HOST, 0, "clzero" },
 	{ 0x80000008, 0, EBX, 2, HOST, 0, "xsaveerptr" },
 	{ 0x80000008, 0, EBX, 9, HOST, 0, "wbnoinvd" },
+	{ 0x8000000a, 0, EDX, 0, NESTED_HOST, 0, "npt" },
+	{ 0x8000000a, 0, EDX, 3, NESTED_HOST, 0, "nrip-save" },
+	{ 0x8000000a, 0, EDX, 6, NESTED, 0, "flush-by-asid" },
 	{ 0x80000021, 0, EAX, 0, HOST, 0, "no-nested-data-bp" },
 	{ 0x80000021, 0, EAX, 2, HOST, 0, "lfence-always-serializing" },
 	{ 0x80000021, 0, EAX, 6, HOST, 0, "null-sel-clr-base" },

@@ -32,6 +32,9 @@
 	EXIT(CACHE, "cache_flush") /* WBINVD, INVD */                                          \
 	EXIT(EXCEPTION, "exception")                                                           \
 	EXIT(UNDEFINED, "undefined") /* an instruction that this VM does not have: #UD */      \
+	EXIT(VIRT, "virtualization") /* an instruction of hypervisors: VMRUN and its kin */    \
+	EXIT(L2, "guest_of_guest") /* one that the guest's guest may have made for it */       \
+	EXIT(L2_FAULT, "guest_of_guest_fault") /* as nested_fault, by the guest's own table */ \
 	EXIT(TASK_SWITCH, "task_switch")                                                       \
 	EXIT(TRIPLE_FAULT, "triple_fault")                                                     \
 	EXIT(INIT, "init")                                                                     \

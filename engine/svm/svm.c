@@ -5,6 +5,7 @@
  * svm_msr.c.
  */
 #include "svm/svm.h"
+#include "svm/svm_nested.h"
 #include "x86/cr4.h"
 #include "x86/native.h"
 
@@ -181,8 +182,8 @@ static void svm_msr_filter(struct bv_vm *vm)
 	for (unsigned int i = 0; i < vm->vcpu_count; i++) {
 		if (!vm->vcpu[i])
 			continue;
-		svm_of(vm->vcpu[i])->vmcb->msrpm_pa = bv_host_pa(own->msrpm);
-		svm_of(vm->vcpu[i])->vmcb->clean = 0;
+		svm_of(vm->vcpu[i])->vmcb01->msrpm_pa = bv_host_pa(own->msrpm);
+		svm_of(vm->vcpu[i])->vmcb01->clean = 0;
 	}
 }
 
@@ -228,4 +229,5 @@ const struct bv_vendor bv_svm_vendor = {
 	.msr_filter = svm_msr_filter,
 	.cr4_supported = bv_cr4_of_cpuid,
 	.nest = &svm_nest_format,
+	.nesting = &svm_nesting_ops,
 };

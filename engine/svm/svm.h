@@ -20,15 +20,24 @@ struct svm_cpu {
 
 struct svm_vcpu {
 	/* constant after creation */
-	struct svm_vmcb *vmcb;
-	u64 vmcb_pa;
+	struct svm_vmcb *vmcb01; /* the guest's own */
+	u64 vmcb01_pa;
 	/* owning vCPU */
+	struct svm_vmcb *vmcb; /* the one to run: vmcb01, or its guest's (svm_nested.h) */
+	u64 vmcb_pa;
 	u32 asid_cpu;
 	u64 asid_generation; /* of asid_cpu; 0: needs a new ASID */
-	bool asid_new, tlb_flush; /* before the next entry */
-	bool offered; /* a virtual interrupt, over this entry */
+	u8 before; /* SVM_BEFORE_*: before the next entry */
+	u8 after; /* SVM_AFTER_*: after it */
+	u64 efer_shown; /* bits of EFER that the guest sees: SVME is always set in the VMCB */
 	struct bv_wishes wishes;
 };
+
+#define SVM_BEFORE_ASID 1u /* a new ASID */
+#define SVM_BEFORE_FLUSH 2u
+#define SVM_BEFORE_L2 4u /* see svm_nested.c */
+#define SVM_AFTER_OFFER 1u /* a virtual interrupt was offered */
+#define SVM_AFTER_L2 2u
 
 struct svm_vm {
 	u8 *msrpm; /* NULL: the common one */
@@ -68,11 +77,15 @@ static inline void svm_intercept_set(struct svm_vmcb *vmcb, enum svm_intercept w
 
 /* svm_msr.c */
 u8 *svm_msrpm_alloc(void);
+/* Where the bits of an MSR are; false: in no range of the map. */
+bool svm_msrpm_position(u32 index, u32 *bit);
 void svm_msrpm_filter(u8 *msrpm, struct bv_vm *vm);
 
 /* svm_vcpu.c */
 int svm_vcpu_init(struct bv_vcpu *vcpu);
 void svm_vcpu_fini(struct bv_vcpu *vcpu);
+/* What exits in every guest. */
+void svm_intercepts_init(struct svm_vmcb *vmcb);
 void svm_pull(struct bv_vcpu *vcpu, u32 groups);
 void svm_push(struct bv_vcpu *vcpu, u32 groups);
 void svm_inject(struct bv_vcpu *vcpu, enum bv_event_kind kind, u8 vector, bool has_error,

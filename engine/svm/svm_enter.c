@@ -6,6 +6,7 @@
  * 15.16 (ASIDs).
  */
 #include "svm/svm.h"
+#include "svm/svm_nested.h"
 #include "x86/mitigate.h"
 #include "x86/native.h"
 
@@ -111,11 +112,29 @@ static void svm_asid_take(struct svm_vcpu *own, struct svm_cpu *cpu, u32 number)
 
 static void svm_asid_prepare(struct bv_vcpu *vcpu, struct svm_vcpu *own, struct svm_cpu *cpu)
 {
-	if (own->asid_new || !(svm.features & SVM_FEATURE_FLUSH_ASID))
+	if (own->before & SVM_BEFORE_ASID || !(svm.features & SVM_FEATURE_FLUSH_ASID))
 		svm_asid_take(own, cpu, vcpu->cpu);
 	else
 		own->vmcb->tlb_control = SVM_TLB_ASID;
-	own->asid_new = own->tlb_flush = false;
+	own->before &= ~(SVM_BEFORE_ASID | SVM_BEFORE_FLUSH);
+}
+
+static void svm_before(struct bv_vcpu *vcpu, struct svm_vcpu *own, struct svm_cpu *cpu)
+{
+	if (own->before & (SVM_BEFORE_ASID | SVM_BEFORE_FLUSH))
+		svm_asid_prepare(vcpu, own, cpu);
+	if (bv_unlikely(own->before & SVM_BEFORE_L2))
+		svm_l2_before(vcpu);
+}
+
+/* Where more is to be done than to look at the exit. */
+static void svm_after(struct bv_vcpu *vcpu, struct svm_vcpu *own)
+{
+	if (own->after & SVM_AFTER_OFFER)
+		vcpu->exit.offer_taken = svm_offer_end(vcpu);
+	svm_exit_decode(vcpu);
+	if (bv_unlikely(own->after & SVM_AFTER_L2))
+		svm_l2_after(vcpu);
 }
 
 /*
@@ -215,13 +234,13 @@ void svm_enter(struct bv_vcpu *vcpu)
 	u32 host_pkru = 0;
 
 	vmcb->tlb_control = SVM_TLB_NOTHING;
-	if (bv_unlikely(own->asid_new || own->tlb_flush))
-		svm_asid_prepare(vcpu, own, cpu);
 	vmcb->rax = vcpu->gprs.gpr[BV_RAX];
 	vmcb->rsp = vcpu->gprs.gpr[BV_RSP];
 	vmcb->rip = rip;
 	vmcb->rflags = vcpu->gprs.rflags;
 	vmcb->int_ctl = (vmcb->int_ctl & ~SVM_V_TPR) | vcpu->cr8;
+	if (bv_unlikely(own->before))
+		svm_before(vcpu, own, cpu);
 	svm_xcr0_enter(vcpu);
 	if (bv_unlikely(extras))
 		host_pkru = svm_extras_enter(vcpu, vmcb);
@@ -241,9 +260,10 @@ void svm_enter(struct bv_vcpu *vcpu)
 	vcpu->cr8 = vmcb->int_ctl & SVM_V_TPR;
 	vmcb->clean = svm.features & SVM_FEATURE_CLEAN ? 0x3ff & ~SVM_CLEAN_TPR : 0;
 	vmcb->event_inj = 0;
-	if (bv_unlikely(own->offered))
-		vcpu->exit.offer_taken = svm_offer_end(vcpu);
-	svm_exit_decode(vcpu);
+	if (bv_unlikely(own->after))
+		svm_after(vcpu, own);
+	else
+		svm_exit_decode(vcpu);
 }
 
 void svm_load(struct bv_vcpu *vcpu)
@@ -252,7 +272,7 @@ void svm_load(struct bv_vcpu *vcpu)
 	struct svm_vcpu *own = svm_of(vcpu);
 
 	if (own->asid_generation != cpu->asid_generation || own->asid_cpu != vcpu->cpu)
-		own->asid_new = true;
+		own->before |= SVM_BEFORE_ASID;
 	if (cpu->last_vm != vcpu->vm->serial) {
 		cpu->last_vm = vcpu->vm->serial;
 		bv_mitigate_other_vm();

@@ -12,7 +12,7 @@ static const u32 passed[] = {
 };
 
 /* Two bits an MSR, read then write, set where it exits; three ranges of 8192 MSRs, 2 KiB each. */
-static bool svm_msrpm_position(u32 index, u32 *bit)
+bool svm_msrpm_position(u32 index, u32 *bit)
 {
 	static const u32 starts[] = { 0, 0xc0000000u, 0xc0010000u };
 

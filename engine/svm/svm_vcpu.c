@@ -4,6 +4,7 @@
  * 15.21 (interrupt windows).
  */
 #include "svm/svm.h"
+#include "svm/svm_nested.h"
 
 /*
  * Exits that are wanted at all times; what a guest has not (SVM, RSM, RDPRU, MONITOR...) exits to
@@ -47,6 +48,15 @@ static void pause_filter_set(struct svm_vmcb *vmcb)
 		vmcb->pause_threshold = PAUSE_THRESHOLD;
 }
 
+void svm_intercepts_init(struct svm_vmcb *vmcb)
+{
+	__builtin_memset(vmcb->intercept, 0, sizeof(vmcb->intercept));
+	for (unsigned int i = 0; i < BV_ARRAY_SIZE(always); i++)
+		svm_intercept_set(vmcb, always[i], true);
+	vmcb->intercept[SVM_WORD_EXCEPTION] = SVM_EXCEPTIONS_ALWAYS;
+	pause_filter_set(vmcb);
+}
+
 int svm_vcpu_init(struct bv_vcpu *vcpu)
 {
 	struct svm_vm *vm = vcpu->vm->vendor;
@@ -59,24 +69,22 @@ int svm_vcpu_init(struct bv_vcpu *vcpu)
 			bv_host_pages_free(vmcb, 0);
 		return -BV_ENOMEM;
 	}
-	for (unsigned int i = 0; i < BV_ARRAY_SIZE(always); i++)
-		svm_intercept_set(vmcb, always[i], true);
-	vmcb->intercept[SVM_WORD_EXCEPTION] = SVM_EXCEPTIONS_ALWAYS;
-	pause_filter_set(vmcb);
+	svm_intercepts_init(vmcb);
 	vmcb->iopm_pa = bv_host_pa(vm->iopm ? vm->iopm : svm.iopm);
 	vmcb->msrpm_pa = bv_host_pa(vm->msrpm ? vm->msrpm : svm.msrpm);
 	vmcb->int_ctl = SVM_V_INTR_MASKING;
 	vmcb->np_enable = 1;
 	vmcb->n_cr3 = bv_host_pa(vcpu->vm->nest.root);
-	own->vmcb = vmcb;
-	own->vmcb_pa = bv_host_pa(vmcb);
+	own->vmcb = own->vmcb01 = vmcb;
+	own->vmcb_pa = own->vmcb01_pa = bv_host_pa(vmcb);
+	own->efer_shown = ~BV_EFER_SVME;
 	vcpu->vendor = own;
 	return 0;
 }
 
 void svm_vcpu_fini(struct bv_vcpu *vcpu)
 {
-	bv_host_pages_free(svm_of(vcpu)->vmcb, 0);
+	bv_host_pages_free(svm_of(vcpu)->vmcb01, 0);
 	bv_host_free(svm_of(vcpu));
 }
 
@@ -120,23 +128,28 @@ static void svm_push_seg(struct svm_vmcb *vmcb, unsigned int number, const struc
 		vmcb->cpl = (from->attr & BV_SEG_DPL) >> BV_SEG_DPL_SHIFT;
 }
 
-static void svm_pull_cr(struct svm_vmcb *vmcb, struct bv_cpu_state *state)
+static void svm_pull_cr(const struct svm_vcpu *own, struct bv_cpu_state *state)
 {
+	const struct svm_vmcb *vmcb = own->vmcb;
+
 	state->cr0 = vmcb->cr0;
 	state->cr2 = vmcb->cr2;
 	state->cr3 = vmcb->cr3;
 	state->cr4 = vmcb->cr4;
-	state->efer = vmcb->efer & ~BV_EFER_SVME;
+	state->efer = vmcb->efer & own->efer_shown;
 }
 
-static void svm_push_cr(struct svm_vmcb *vmcb, const struct bv_cpu_state *state)
+static void svm_push_cr(struct svm_vcpu *own, const struct bv_cpu_state *state)
 {
+	struct svm_vmcb *vmcb = own->vmcb;
+
 	vmcb->cr0 = state->cr0;
 	vmcb->cr2 = state->cr2;
 	vmcb->cr3 = state->cr3;
 	vmcb->cr4 = state->cr4;
-	/* VMRUN wants SVME set; the guest does not see it. */
+	/* VMRUN wants SVME set, whatever the guest sees. */
 	vmcb->efer = state->efer | BV_EFER_SVME;
+	own->efer_shown = state->efer & BV_EFER_SVME ? ~0ull : ~BV_EFER_SVME;
 }
 
 static void svm_pull_syscall(struct svm_vmcb *vmcb, struct bv_cpu_state *state)
@@ -175,7 +188,7 @@ void svm_pull(struct bv_vcpu *vcpu, u32 groups)
 		state->idt = (struct bv_desc_table){ vmcb->idtr.base, vmcb->idtr.limit };
 	}
 	if (groups & BV_ST_CR)
-		svm_pull_cr(vmcb, state);
+		svm_pull_cr(svm_of(vcpu), state);
 	if (groups & BV_ST_DR) {
 		state->dr6 = vmcb->dr6;
 		state->dr7 = vmcb->dr7;
@@ -200,7 +213,7 @@ void svm_push(struct bv_vcpu *vcpu, u32 groups)
 		vmcb->idtr.limit = state->idt.limit;
 	}
 	if (groups & BV_ST_CR)
-		svm_push_cr(vmcb, state);
+		svm_push_cr(svm_of(vcpu), state);
 	if (groups & BV_ST_DR) {
 		vmcb->dr6 = state->dr6;
 		vmcb->dr7 = state->dr7;
@@ -270,7 +283,7 @@ void svm_offer(struct bv_vcpu *vcpu, u8 vector)
 	}
 	svm_virtual_irq(own->vmcb, true, vector);
 	svm_intercept_set(own->vmcb, SVM_I_CR8_WRITE, true);
-	own->offered = true;
+	own->after |= SVM_AFTER_OFFER;
 }
 
 bool svm_offer_end(struct bv_vcpu *vcpu)
@@ -278,7 +291,7 @@ bool svm_offer_end(struct bv_vcpu *vcpu)
 	struct svm_vcpu *own = svm_of(vcpu);
 	bool taken = !(own->vmcb->int_ctl & SVM_V_IRQ);
 
-	own->offered = false;
+	own->after &= ~SVM_AFTER_OFFER;
 	svm_virtual_irq(own->vmcb, false, 0);
 	svm_intercept_set(own->vmcb, SVM_I_CR8_WRITE, own->wishes.cr8_writes);
 	return taken;
@@ -289,10 +302,12 @@ void svm_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
 	struct svm_vmcb *vmcb = svm_of(vcpu)->vmcb;
 	struct svm_vcpu *own = svm_of(vcpu);
 
+	if (bv_unlikely(own->before & SVM_BEFORE_L2))
+		svm_l2_wish_begin(vcpu);
 	if (wishes->irq_window != own->wishes.irq_window)
 		svm_wish_irq_window(vmcb, wishes->irq_window);
 	svm_intercept_set(vmcb, SVM_I_CR8_WRITE,
-			  wishes->cr8_writes || wishes->irq_window || own->offered);
+			  wishes->cr8_writes || wishes->irq_window || own->after & SVM_AFTER_OFFER);
 	svm_intercept_set(vmcb, SVM_I_CR4_WRITE, wishes->cr4_writes);
 	svm_intercept_set(vmcb, SVM_I_IRET, wishes->nmi_window);
 	svm_intercept_set(vmcb, SVM_I_RDTSC, wishes->rdtsc);
@@ -302,6 +317,8 @@ void svm_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
 					      (wishes->bp_exits ? 1u << BV_EXC_BP : 0) |
 					      (wishes->single_step ? SVM_EXCEPTIONS_FAULTS : 0);
 	own->wishes = *wishes;
+	if (bv_unlikely(own->before & SVM_BEFORE_L2))
+		svm_l2_wish_end(vcpu);
 }
 
 u8 svm_shadow_get(struct bv_vcpu *vcpu)
@@ -319,13 +336,14 @@ void svm_shadow_set(struct bv_vcpu *vcpu, u8 shadow)
 
 void svm_tlb_flush(struct bv_vcpu *vcpu)
 {
-	svm_of(vcpu)->tlb_flush = true;
+	svm_of(vcpu)->before |= SVM_BEFORE_FLUSH;
 }
 
 void svm_tsc_offset(struct bv_vcpu *vcpu, u64 offset)
 {
 	struct svm_vmcb *vmcb = svm_of(vcpu)->vmcb;
 
-	vmcb->tsc_offset = offset;
+	svm_of(vcpu)->vmcb01->tsc_offset = offset;
+	vmcb->tsc_offset = offset + bv_l2_tsc_offset(vcpu);
 	vmcb->clean &= ~SVM_CLEAN_INTERCEPTS;
 }

@@ -80,6 +80,7 @@ enum svm_intercept {
 #define SVM_V_IRQ BV_BIT(8)
 #define SVM_V_GIF BV_BIT(9)
 #define SVM_V_PRIO_SHIFT 16
+#define SVM_V_PRIO (0xfu << SVM_V_PRIO_SHIFT)
 #define SVM_V_IGN_TPR BV_BIT(20)
 #define SVM_V_INTR_MASKING BV_BIT(24)
 #define SVM_V_GIF_ENABLE BV_BIT(25)
@@ -106,6 +107,14 @@ enum svm_intercept {
 #define SVM_CLEAN_DT BV_BIT(7)
 #define SVM_CLEAN_SEG BV_BIT(8)
 #define SVM_CLEAN_CR2 BV_BIT(9)
+
+/* the last byte of these instructions, after 0F 01 (volume 3) */
+#define SVM_OPCODE_VMRUN 0xd8
+#define SVM_OPCODE_VMLOAD 0xda
+#define SVM_OPCODE_VMSAVE 0xdb
+#define SVM_OPCODE_STGI 0xdc
+#define SVM_OPCODE_CLGI 0xdd
+#define SVM_OPCODE_INVLPGA 0xdf
 
 /* exit codes (appendix C) */
 enum svm_exit_code {
@@ -135,6 +144,9 @@ enum svm_exit_code {
 	VMEXIT_VMRUN = 0x80,
 	VMEXIT_VMMCALL = 0x81,
 	VMEXIT_VMLOAD = 0x82,
+	VMEXIT_VMSAVE = 0x83,
+	VMEXIT_STGI = 0x84,
+	VMEXIT_CLGI = 0x85,
 	VMEXIT_SKINIT = 0x86,
 	VMEXIT_RDTSCP = 0x87,
 	VMEXIT_ICEBP = 0x88,
@@ -144,6 +156,7 @@ enum svm_exit_code {
 	VMEXIT_MWAIT_ARMED = 0x8c,
 	VMEXIT_XSETBV = 0x8d,
 	VMEXIT_RDPRU = 0x8e,
+	VMEXIT_INTERCEPTS = 0xc0, /* below, each code has its bit among the intercepts */
 	VMEXIT_NPF = 0x400,
 	VMEXIT_CODES = 0x401,
 };
@@ -154,7 +167,10 @@ enum svm_exit_code {
 #define SVM_IO_SIZE_SHIFT 4
 #define SVM_IO_PORT_SHIFT 16
 
+#define VMEXIT_INVALID 0xffffffffffffffffull
+
 /* exit_info_1 of VMEXIT_NPF (15.25.6), above a page fault's own bits */
+#define SVM_NPF_FINAL BV_BIT(32)
 #define SVM_NPF_TABLE BV_BIT(33)
 
 struct svm_seg {

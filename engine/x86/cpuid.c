@@ -41,7 +41,10 @@ static bool feature_offered(const struct filter *filter, const struct bv_cpuid_f
 {
 	if (feature->needs & ~filter->xcr0)
 		return false;
-	return feature->source == BV_CPUID_ALWAYS || host[feature->reg] & (1u << feature->bit);
+	if (feature->source >= BV_CPUID_NESTED && !filter->host->nested)
+		return false;
+	return feature->source == BV_CPUID_ALWAYS || feature->source == BV_CPUID_NESTED ||
+	       host[feature->reg] & (1u << feature->bit);
 }
 
 /* The row's values and features of one subleaf. */
@@ -76,6 +79,8 @@ static void filter_one(struct filter *filter, const struct bv_cpuid_row *row)
 
 	filter->host->read(filter->host, row->leaf, row->subleaf, host);
 	filter_regs(filter, row, row->subleaf, host, out);
+	if (row->leaf == 0x8000000au && !filter->host->nested)
+		out[BV_CPUID_EAX] = out[BV_CPUID_EBX] = 0;
 	if (row->leaf == 0 || row->leaf == 0x80000000u)
 		out[BV_CPUID_EAX] = highest_leaf(row->leaf >> 16, host[BV_CPUID_EAX]);
 	emit(filter, row, row->subleaf, out);

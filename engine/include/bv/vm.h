@@ -38,6 +38,12 @@ void bv_engine_fini(void);
  * the CPU cannot; the reason is in bv_why_global().
  */
 int bv_engine_mitigate(const char *words, bool safe_returns, char *text, size_t size);
+/*
+ * Whether guests that run guests themselves are wanted: then bv_cpuid_supported offers it, where
+ * the vendor can do it (bv_engine_nests). Before the first VM.
+ */
+void bv_engine_nesting(bool on);
+bool bv_engine_nests(void);
 /* Turns virtualization on or off on the CPU at hand. irqs off. */
 int bv_engine_cpu_enable(void);
 void bv_engine_cpu_disable(void);
@@ -59,6 +65,8 @@ bool bv_vm_dead(const struct bv_vm *vm);
  * first vCPU. -BV_EOPNOTSUPP: the vendor has no way, -BV_EINVAL, -BV_ENOMEM.
  */
 int bv_vm_ports_direct(struct bv_vm *vm, u16 first, u32 count);
+/* Its vCPUs may run guests if their CPUID says so, and bv_engine_nests. Before the first vCPU. */
+void bv_vm_set_nested(struct bv_vm *vm);
 struct bv_vcpu *bv_vm_vcpu(struct bv_vm *vm, unsigned int index); /* NULL: none with that index */
 unsigned int bv_vm_vcpu_count(struct bv_vm *vm);
 
@@ -232,6 +240,12 @@ void bv_vcpu_exception_payload(struct bv_vcpu *vcpu);
 int bv_vcpu_events_set(struct bv_vcpu *vcpu, const struct bv_events *events);
 enum bv_mp_state bv_vcpu_mp_get(struct bv_vcpu *vcpu);
 int bv_vcpu_mp_set(struct bv_vcpu *vcpu, enum bv_mp_state state);
+/*
+ * Of a vCPU that may run guests: whether its interrupts are held (AMD's GIF is clear). get:
+ * -BV_EBUSY while its guest is on. set: that is left; -BV_EINVAL: its CPUID offers no guests.
+ */
+int bv_vcpu_nested_get(struct bv_vcpu *vcpu, bool *held);
+int bv_vcpu_nested_set(struct bv_vcpu *vcpu, bool held);
 u64 bv_vcpu_xcr0_get(struct bv_vcpu *vcpu);
 int bv_vcpu_xcr0_set(struct bv_vcpu *vcpu, u64 xcr0);
 /*
