@@ -32,6 +32,12 @@ static long answer_xsave2(struct bvk_vm *vm)
 	return bvk_xsave_size();
 }
 
+static long answer_nested_state(struct bvk_vm *vm)
+{
+	(void)vm;
+	return bv_engine_nests() ? bvk_nested_state_size() : 0;
+}
+
 static long answer_vcpu_ids(struct bvk_vm *vm)
 {
 	return vm && vm->max_vcpu_id ? vm->max_vcpu_id : BV_MAX_VCPUS;
@@ -78,6 +84,7 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1, NULL },
 	{ KVM_CAP_INTR_SHADOW, 1, NULL },
 	{ KVM_CAP_DEBUGREGS, 1, NULL },
+	{ KVM_CAP_NESTED_STATE, 0, answer_nested_state },
 	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1, NULL },
 	{ KVM_CAP_XSAVE, 1, NULL },
 	{ KVM_CAP_XSAVE2, 0, answer_xsave2 },

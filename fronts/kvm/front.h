@@ -225,6 +225,8 @@ long bvk_set_msrs(struct bvk_call *call);
 long bvk_set_cpuid(struct bvk_call *call);
 long bvk_set_cpuid2(struct bvk_call *call);
 long bvk_get_cpuid2(struct bvk_call *call);
+long bvk_get_nested_state(struct bvk_call *call);
+long bvk_set_nested_state(struct bvk_call *call);
 long bvk_get_lapic(struct bvk_call *call);
 long bvk_set_lapic(struct bvk_call *call);
 long bvk_get_events(struct bvk_call *call);
@@ -291,6 +293,7 @@ static inline bool bvk_has_ring(const struct bvk_vm *vm)
 int bvk_no_argument(struct bvk_call *call);
 /* Size of what KVM_GET_XSAVE2 and KVM_SET_XSAVE carry. */
 u32 bvk_xsave_size(void);
+u32 bvk_nested_state_size(void); /* what KVM_GET_NESTED_STATE needs at most */
 
 static inline struct bv_why *bvk_why(const struct bvk_call *call)
 {

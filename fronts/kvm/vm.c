@@ -103,6 +103,7 @@ static struct bvk_vm *vm_new(void)
 	if (!vm->vm)
 		goto no_vm;
 	bv_vm_set_front(vm->vm, vm);
+	bv_vm_set_nested(vm->vm);
 	bvk_pv_vm_init(vm);
 	bvk_clock_init(&vm->clock);
 	return vm;

@@ -110,6 +110,10 @@ static char *mitigations = "auto";
 module_param(mitigations, charp, 0444);
 MODULE_PARM_DESC(mitigations, "auto, off, or names (docs/mitigations.md)");
 
+static int nested;
+module_param(nested, int, 0444);
+MODULE_PARM_DESC(nested, "guests may run guests (AMD-V)");
+
 /* "auto" is off where the kernel is told to have none itself. */
 static int mitigate(void)
 {
@@ -131,6 +135,9 @@ static int __init bivisor_init(void)
 		say_reasons();
 		return error;
 	}
+	bv_engine_nesting(nested);
+	if (nested && !bv_engine_nests())
+		pr_warn("bivisor: nested=1: not on %s\n", bv_engine_vendor());
 	error = mitigate();
 	if (error)
 		goto no_fpu;
