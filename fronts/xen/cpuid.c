@@ -10,6 +10,7 @@
 #define SIGNATURE_AMD 0x68747541u /* "Auth"enticAMD */
 #define SIGNATURE_HYGON 0x6f677948u
 #define XEN_LEAVES 6u
+#define LEAF_EXT1_ECX_SVM BV_BIT(2)
 
 bool bvx_calls_by_vmmcall(void)
 {
@@ -26,7 +27,16 @@ static bool is_hypervisor_leaf(u32 leaf)
 	return leaf >> 28 == 4;
 }
 
-struct bvx_policy *bvx_policy_most(void)
+/* Guests of guests are offered only to the domain that is made for them. */
+static void without_nesting(struct bv_cpuid_leaf *leaf)
+{
+	if (leaf->leaf == 0x80000001)
+		leaf->ecx &= ~LEAF_EXT1_ECX_SVM;
+	else if (leaf->leaf == 0x8000000a)
+		leaf->eax = leaf->ebx = leaf->ecx = leaf->edx = 0;
+}
+
+static struct bvx_policy *policy_new(bool nesting)
 {
 	struct bvx_policy *policy = bv_host_alloc(sizeof(*policy));
 	u32 count, kept = 0;
@@ -39,7 +49,14 @@ struct bvx_policy *bvx_policy_most(void)
 		if (!is_hypervisor_leaf(policy->leaf[i].leaf))
 			policy->leaf[kept++] = policy->leaf[i];
 	policy->leaves = kept;
+	for (u32 i = 0; i < kept && !nesting; i++)
+		without_nesting(&policy->leaf[i]);
 	return policy;
+}
+
+struct bvx_policy *bvx_policy_most(void)
+{
+	return policy_new(false);
 }
 
 static struct bv_cpuid_leaf *leaf_find(struct bvx_policy *policy, u32 leaf, u32 subleaf)
@@ -51,9 +68,14 @@ static struct bv_cpuid_leaf *leaf_find(struct bvx_policy *policy, u32 leaf, u32 
 	return NULL;
 }
 
+struct bvx_policy *bvx_policy_most_of(const struct bvx_domain *domain)
+{
+	return policy_new(domain->flags & XEN_DOMCTL_CDF_nested_virt);
+}
+
 int bvx_policy_init(struct bvx_domain *domain)
 {
-	domain->policy = bvx_policy_most();
+	domain->policy = bvx_policy_most_of(domain);
 	return domain->policy ? 0 : -XEN_ENOMEM;
 }
 
@@ -66,7 +88,7 @@ static const struct {
 	{ 0x7, 1, true, true, true, true },	   { 0xd, 0, true, false, false, true },
 	{ 0xd, 1, true, false, true, true },	   { 0x80000001, 0, false, false, true, true },
 	{ 0x80000007, 0, true, true, true, true }, { 0x80000008, 0, false, true, false, false },
-	{ 0x8000000a, 0, true, true, true, true }, { 0x80000021, 0, true, true, true, true },
+	{ 0x80000021, 0, true, true, true, true },
 };
 
 static void leaf_limit(struct bv_cpuid_leaf *leaf, const xen_cpuid_leaf_t *from)
@@ -104,8 +126,11 @@ void bvx_policy_put(struct bvx_policy *policy, const xen_cpuid_leaf_t *from)
 	bool indexed = from->subleaf != XEN_CPUID_NO_SUBLEAF;
 	struct bv_cpuid_leaf *leaf = leaf_find(policy, from->leaf, indexed ? from->subleaf : 0);
 
-	/* What the engine has not cannot be given; caches of AMD's form the tools know in part. */
-	if (leaf && leaf->indexed == indexed)
+	/*
+	 * What the engine has not cannot be given; caches of AMD's form the tools know in part.
+	 * What nested guests have they leave to the hypervisor: they begin with a policy without.
+	 */
+	if (leaf && leaf->indexed == indexed && leaf->leaf != 0x8000000a)
 		leaf_limit(leaf, from);
 }
 

@@ -184,6 +184,8 @@ static int engine_init(struct bvx_domain *domain)
 		return -XEN_ENOMEM;
 	bv_vm_set_front(domain->vm, domain);
 	bv_vm_set_pv(domain->vm, &bvx_pv_ops);
+	if (domain->flags & XEN_DOMCTL_CDF_nested_virt)
+		bv_vm_set_nested(domain->vm);
 	error = bv_irqchip_create_split(domain->vm, domain->hardware ? bvx_host_gsis() : 0);
 	return error ? error : bvx_regions_set(domain);
 }
@@ -358,6 +360,8 @@ int bvx_init(void)
 	bv_host_spin_init(&bvx.log_lock);
 	bv_why_init(&bvx.why);
 	bvx.next_id = 1;
+	/* For domains that are made so. */
+	bv_engine_nesting(true);
 	bvx.log_tokens = 50;
 	return bvx_frames_init();
 }

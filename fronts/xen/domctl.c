@@ -11,7 +11,7 @@
 
 #define DOMCTL_FLAGS                                                          \
 	(XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap | XEN_DOMCTL_CDF_xs_domain | \
-	 XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_s3_integrity)
+	 XEN_DOMCTL_CDF_oos_off | XEN_DOMCTL_CDF_s3_integrity | XEN_DOMCTL_CDF_nested_virt)
 
 /* ---- birth, life, death ---- */
 
@@ -24,6 +24,9 @@ static int create_check(struct bvx_call *call, const struct xen_domctl_createdom
 	if (spec->flags & ~DOMCTL_FLAGS)
 		return bvx_call_refuse(call, XEN_EINVAL, "flags %#x: not supported are %#x",
 				       spec->flags, spec->flags & ~DOMCTL_FLAGS);
+	if (spec->flags & XEN_DOMCTL_CDF_nested_virt && !bv_engine_nests())
+		return bvx_call_refuse(call, XEN_EINVAL, "nested guests are not supported on %s",
+				       bv_engine_vendor());
 	if (!spec->max_vcpus || spec->max_vcpus > BVX_MAX_VCPUS)
 		return bvx_call_refuse(call, XEN_EINVAL, "%u vCPUs: it can have 1 to %u",
 				       spec->max_vcpus, BVX_MAX_VCPUS);
@@ -418,7 +421,7 @@ static long set_cpu_policy(struct bvx_call *call, struct xen_domctl *op, struct 
 		return bvx_call_refuse(call, XEN_E2BIG, "%u leaves, %u MSRs", given->nr_leaves,
 				       given->nr_msrs);
 	error = policy_msrs_check(call, given);
-	policy = error ? NULL : bvx_policy_most();
+	policy = error ? NULL : bvx_policy_most_of(domain);
 	if (!policy)
 		return error ? error : -XEN_ENOMEM;
 	error = policy_read(call, given, policy);

@@ -570,6 +570,11 @@ long bvx_domctl_gethvmcontext(struct bvx_call *call, struct xen_domctl *op,
 
 	if (domain == call->domain)
 		return bvx_call_refuse(call, XEN_EINVAL, "the caller's own state");
+	/* Its own guest may be on, and there is no record for that. */
+	if (domain->flags & XEN_DOMCTL_CDF_nested_virt && domain->finished)
+		return bvx_call_refuse(call, XEN_EOPNOTSUPP,
+				       "d%u runs guests (nestedhvm=1): its state is not saved",
+				       domain->id);
 	if (!context->buffer.p) {
 		context->size = size;
 		return 0;

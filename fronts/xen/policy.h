@@ -9,6 +9,8 @@
 
 /* All that the engine can offer a guest here; the caller frees it. NULL: no memory. sleep. */
 struct bvx_policy *bvx_policy_most(void);
+/* The same for a domain, which may have been made to run guests. */
+struct bvx_policy *bvx_policy_most_of(const struct bvx_domain *domain);
 /* Puts a leaf of the tools' in, cut down to what is there. */
 void bvx_policy_put(struct bvx_policy *policy, const xen_cpuid_leaf_t *from);
 /* The index-th leaf in the tools' form; false past the last. */
