@@ -13,15 +13,19 @@ is_over() {
 # As in run-guests, but as a DomU: what it says is what it writes to port 0xe9, in the hypervisor's
 # log. The verdict's port is not there; a guest that has given it stops.
 guest_boot() {
-	local name=$1 log=$2 cpus=$3 memory=$4 limit=$5 words=''
+	local name=$1 log=$2 cpus=$3 memory=$4 limit=$5 words='' nested
 	shift 5
 	[[ ${1-} != -append ]] || words=$2
+	# One that runs guests itself.
+	nested=0
+	[[ $name != svm ]] || nested=1
 	cat >/tmp/tiny.cfg <<-CFG
 		name = "tiny"
 		type = "pvh"
 		kernel = "/dom0/guests/$name"
 		extra = "$words"
 		vcpus = $cpus
+		nestedhvm = $nested
 		memory = $memory
 		on_poweroff = "destroy"
 		on_reboot = "destroy"
