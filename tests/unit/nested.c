@@ -3,6 +3,8 @@
  * Guests of guests on AMD-V: what VMRUN makes of a VMCB, however hostile, who gets which exit, and
  * that no shadow keeps what the host took back.
  */
+#include "test.h"
+
 #include "svm_guest.h"
 
 static bool vmrun(void)

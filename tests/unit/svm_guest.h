@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A guest that runs guests by AMD-V, on a processor that is played: the engine's own svm/, but what
- * VMRUN would do is a function of the test's. For unit tests and fuzzers.
+ * VMRUN would do is a function of the test's. For unit tests and fuzzers, which bring CHECK.
  */
 #ifndef TESTS_UNIT_SVM_GUEST_H
 #define TESTS_UNIT_SVM_GUEST_H
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bv/irq.h"
 #include "hosts/fake/fake.h"
 #include "svm/svm_nested.h"
-#include "test.h"
 
 #define GUEST_PAGES 64ull
 /* Where things are in the guest's memory. */
