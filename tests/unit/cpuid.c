@@ -122,6 +122,20 @@ TEST(every_feature_has_a_row_and_stands_once)
 
 /* ---- the filter ---- */
 
+TEST(guests_of_guests_are_offered_where_they_are_wanted)
+{
+	struct invented cpu = INVENT(amd_leaves, 0x207);
+	unsigned int count;
+
+	cpu.host.nested = true;
+	count = offer(&cpu);
+	CHECK_EQ(ASK(0x80000001, 0, ECX) & 1u << 2, 1u << 2);
+	CHECK_EQ(ASK(0x8000000a, 0, EAX), 1);
+	CHECK(ASK(0x8000000a, 0, EBX) > 1);
+	/* Nested paging, next RIP, flush by ASID; nothing else, whatever the host has. */
+	CHECK_EQ(ASK(0x8000000a, 0, EDX), 1u << 0 | 1u << 3 | 1u << 6);
+}
+
 TEST(what_the_engine_does_not_do_is_not_offered)
 {
 	const struct invented cpu = INVENT(amd_leaves, 0x207);

@@ -44,6 +44,18 @@ TEST(device_refusals)
 	vmm_close(&vmm);
 }
 
+/* Without the parameter nested, or where the vendor cannot. */
+TEST(nested_state_refusals)
+{
+	struct kvm_nested_state state = { .size = sizeof(state), .format = 1 };
+
+	vmm_open(&vmm, VMM_VCPU);
+	CHECK_EQ(fake_ioctl(vmm.vm, KVM_CHECK_EXTENSION, KVM_CAP_NESTED_STATE), 0);
+	VCPU(KVM_GET_NESTED_STATE, &state, BV_EINVAL, "nested=0");
+	VCPU(KVM_SET_NESTED_STATE, &state, BV_EINVAL, "nested=0");
+	vmm_close(&vmm);
+}
+
 /* ---- VMs ---- */
 
 TEST(another_process_may_not_control_a_vm)

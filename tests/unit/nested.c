@@ -175,6 +175,51 @@ TEST(a_reset_ends_it)
 	guest_stop();
 }
 
+TEST(it_is_saved_only_while_its_guest_is_off)
+{
+	bool held;
+
+	guest_start();
+	vmcb12_init();
+	CHECK_EQ(bv_vcpu_nested_get(guest.cpu, &held), 0);
+	CHECK(!held);
+	CHECK(vmrun());
+	CHECK_EQ(bv_vcpu_nested_get(guest.cpu, &held), -BV_EBUSY);
+	CHECK(goes_to_l1(VMEXIT_VMMCALL));
+	CHECK_EQ(bv_vcpu_nested_get(guest.cpu, &held), 0);
+	CHECK(held);
+	CHECK_EQ(bv_vcpu_nested_set(guest.cpu, false), 0);
+	CHECK_EQ(guest.cpu->nesting, 0);
+	CHECK(vmrun());
+	CHECK_EQ(bv_vcpu_nested_set(guest.cpu, true), 0);
+	CHECK_EQ(guest.cpu->nesting, BV_NESTING_HELD);
+	CHECK_EQ(svm_of(guest.cpu)->vmcb, svm_of(guest.cpu)->vmcb01);
+	guest_stop();
+}
+
+TEST(its_msrs)
+{
+	u64 value;
+
+	guest_start();
+	CHECK_EQ(bv_msr_write(guest.cpu, 0xc0010117, 0x3000, false), BV_ACCESS_DONE);
+	CHECK_EQ(bv_msr_write(guest.cpu, 0xc0010117, 0x3008, false), BV_ACCESS_FAULT);
+	CHECK_EQ(bv_msr_write(guest.cpu, 0xc0010117, 1ull << 40, false), BV_ACCESS_FAULT);
+	CHECK_EQ(bv_msr_read(guest.cpu, 0xc0010117, &value, false), BV_ACCESS_DONE);
+	CHECK_EQ(value, 0x3000);
+	/* SVMDIS not with SVME on; LOCK keeps both. */
+	CHECK_EQ(bv_msr_write(guest.cpu, 0xc0010114, 0x10, false), BV_ACCESS_FAULT);
+	CHECK_EQ(bv_msr_write(guest.cpu, 0xc0010114, 0x02, false), BV_ACCESS_FAULT);
+	CHECK_EQ(bv_msr_write(guest.cpu, 0xc0010114, 0x08, false), BV_ACCESS_DONE);
+	CHECK(bv_vcpu_efer_write(guest.cpu, BV_EFER_LME | BV_EFER_LMA));
+	CHECK_EQ(bv_msr_write(guest.cpu, 0xc0010114, 0x10, false), BV_ACCESS_DONE);
+	CHECK_EQ(bv_msr_read(guest.cpu, 0xc0010114, &value, false), BV_ACCESS_DONE);
+	CHECK_EQ(value, 0x08);
+	CHECK_EQ(bv_vcpu_msr_set(guest.cpu, 0xc0010114, 0x10), 0);
+	CHECK(!bv_vcpu_efer_write(guest.cpu, BV_EFER_LME | BV_EFER_LMA | BV_EFER_SVME));
+	guest_stop();
+}
+
 /* ---- nested paging ---- */
 
 static u64 *table(unsigned int level)
