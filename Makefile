@@ -49,7 +49,7 @@ SYSTEM_TESTS := $(sort $(shell find tests/system -maxdepth 1 -type f -executable
 # Those that take many minutes each, or run on stock KVM: make test-long, or one by one.
 LONG_TESTS := $(addprefix tests/system/,bv-data bv-debian bv-devices bv-faults bv-gdb \
 	bv-login bv-many bv-modules bv-others data demo fuzz-ioctl guests host life linux-login \
-	memory other-guests state xen-console xen-dma xen-dom0 xen-domu xen-fuzz xen-guests \
+	memory nested other-guests state xen-console xen-dma xen-dom0 xen-domu xen-fuzz xen-guests \
 	xen-iommu xen-libvirt xen-life xen-save xen-shares xen-tools)
 # On VT-x, which Bochs emulates, and that takes some minutes: make test-vtx. (vtx-quick and
 # vtx-xen-quick are short.)

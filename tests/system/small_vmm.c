@@ -443,8 +443,11 @@ static void cpuid_give(int cpu, unsigned int index)
 
 		if (leaf->function == 1) {
 			leaf->ebx = (leaf->ebx & 0xffff) | index << 24 | options.cpus << 16;
-			/* KVM_CAP_TSC_DEADLINE_TIMER says so, not this list. */
-			leaf->ecx |= 1u << 24;
+			/*
+			 * KVM_CAP_TSC_DEADLINE_TIMER says so, not this list; and that there is a
+			 * hypervisor is the VMM's to say.
+			 */
+			leaf->ecx |= 1u << 24 | 1u << 31;
 		}
 		if (leaf->function == 0xb)
 			leaf->edx = index;
