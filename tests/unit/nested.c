@@ -162,6 +162,43 @@ TEST(an_interrupt_takes_it_back_and_waits)
 	guest_stop();
 }
 
+/* As one emulator has it, which forgets the shadow at an entry. */
+static bool l2_window_in_a_shadow(struct svm_vmcb *vmcb, bool l2)
+{
+	if (!l2 || guest.entries > 2)
+		return false;
+	/* The second time it is stepped over the instruction. */
+	CHECK_EQ(guest.entries == 2, !(vmcb->int_ctl & SVM_V_IRQ));
+	CHECK_EQ(guest.entries == 2, (vmcb->rflags & BV_RFLAGS_TF) != 0);
+	vmcb->int_state = guest.entries == 1;
+	if (guest.entries == 2)
+		return exit_with(vmcb, VMEXIT_INTR);
+	return exit_with(vmcb, VMEXIT_VINTR);
+}
+
+TEST(a_virtual_interrupt_waits_for_the_end_of_a_shadow)
+{
+	guest_start();
+	vmcb12_init();
+	/* Without paging, so that the code is found: NOPs. */
+	vmcb12()->cr0 = BV_CR0_PE | BV_CR0_ET;
+	vmcb12()->efer = BV_EFER_SVME;
+	vmcb12()->cs.attr = 0xc9b;
+	memset(guest.memory + 0x7000, 0x90, 16);
+	svm_intercept_set(vmcb12(), SVM_I_VINTR, true);
+	vmcb12()->int_ctl = SVM_V_INTR_MASKING | SVM_V_IRQ | SVM_V_IGN_TPR;
+	vmcb12()->rflags |= BV_RFLAGS_IF;
+	CHECK(vmrun());
+	guest.entries = 0;
+	guest_run(l2_window_in_a_shadow);
+	CHECK(guest.cpu->nesting & BV_NESTING_L2);
+	CHECK_EQ(guest.cpu->gprs.rflags & BV_RFLAGS_TF, 0);
+	CHECK(svm_nested_of(guest.cpu)->guest->int_ctl & SVM_V_IRQ);
+	CHECK(goes_to_l1(VMEXIT_VINTR));
+	CHECK(vmcb12()->int_ctl & SVM_V_IRQ);
+	guest_stop();
+}
+
 TEST(a_reset_ends_it)
 {
 	guest_start();
