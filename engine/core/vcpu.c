@@ -513,6 +513,7 @@ static void caps_read(struct bv_vcpu *vcpu)
 	caps->pat = leaf_bit(vcpu, 1, BV_CPUID_EDX, 16);
 	caps->mce = leaf_bit(vcpu, 1, BV_CPUID_EDX, 7);
 	caps->tsc_adjust = leaf_bit(vcpu, 7, BV_CPUID_EBX, 1);
+	caps->invpcid = leaf_bit(vcpu, 7, BV_CPUID_EBX, 10);
 	caps->rdtscp =
 		leaf_bit(vcpu, 0x80000001, BV_CPUID_EDX, 27) || leaf_bit(vcpu, 7, BV_CPUID_ECX, 22);
 }

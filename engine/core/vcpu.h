@@ -71,7 +71,7 @@ struct bv_guest_caps {
 	u64 xcr0;
 	u8 phys_bits;
 	bool amd; /* the vendor string is AMD's or Hygon's */
-	bool x2apic, rdtscp, tsc_adjust, tsc_deadline, mtrr, pat, mce;
+	bool x2apic, rdtscp, invpcid, tsc_adjust, tsc_deadline, mtrr, pat, mce;
 	bool svm; /* it may run guests of its own */
 };
 

@@ -73,7 +73,9 @@ struct vmx_vcpu {
 	u64 rip_there, rsp_there, rflags_there;
 	u64 cr3_there, cr4_there, host_rsp; /* of the host */
 	u64 perf_there;
-	u64 cr0_mask, cr4_mask, cr4_offered;
+	u64 cr0_mask, cr4_mask;
+	u64 cr4_offered; /* by the guest's CPUID, */
+	u32 proc2_offered; /* and what follows from it */
 	u64 efer;
 	u64 cr0, cr3, cr4, pdpte_efer; /* with which PDPTEs were read last */
 	u64 cr2, dr6, dr7, pat;

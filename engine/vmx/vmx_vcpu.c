@@ -19,10 +19,15 @@
 #define PLE_GAP 128
 #define PLE_WINDOW 4096
 
-static u32 proc2_controls(const struct vmx_vcpu *own)
+/* Without their controls, instructions are #UD that the guest's CPUID does not have. */
+static u32 proc2_controls(const struct bv_vcpu *vcpu, const struct vmx_vcpu *own)
 {
 	u32 proc2 = vmx.caps.control[VMX_PROC2];
 
+	if (!vcpu->caps.rdtscp)
+		proc2 &= ~(u32)VMX_PROC2_RDTSCP;
+	if (!vcpu->caps.invpcid)
+		proc2 &= ~(u32)VMX_PROC2_INVPCID;
 	proc2 |= own->vpid ? VMX_PROC2_VPID : 0;
 	proc2 |= own->pml ? VMX_PROC2_PML : 0;
 	return proc2 | (own->serving ? VMX_PROC2_X2APIC_MODE | VMX_PROC2_INTERRUPT_DELIVERY : 0);
@@ -47,7 +52,7 @@ void vmx_wishes_push(struct bv_vcpu *vcpu)
 	vmx_write(VMCS_EXCEPTIONS,
 		  EXCEPTIONS_ALWAYS | (own->wishes.bp_exits ? 1u << BV_EXC_BP : 0));
 	vmx_write(VMCS_MSR_BITMAP, bv_host_pa(msr_bitmap(vcpu, own)));
-	vmx_write(VMCS_PROC2_CONTROLS, proc2_controls(own));
+	vmx_write(VMCS_PROC2_CONTROLS, proc2_controls(vcpu, own));
 	vmx_masks_push(vcpu);
 }
 
@@ -93,7 +98,7 @@ static void vmcs_controls_write(struct bv_vcpu *vcpu, struct vmx_vcpu *own)
 
 	vmx_write(VMCS_PIN_CONTROLS, control[VMX_PIN]);
 	vmx_write(VMCS_PROC_CONTROLS, own->proc);
-	vmx_write(VMCS_PROC2_CONTROLS, proc2_controls(own));
+	vmx_write(VMCS_PROC2_CONTROLS, proc2_controls(vcpu, own));
 	vmx_write(VMCS_EXIT_CONTROLS, control[VMX_EXIT] | perf_exit);
 	vmx_write(VMCS_ENTRY_CONTROLS, control[VMX_ENTRY] | perf_entry);
 	vmx_write(VMCS_VIRTUAL_APIC, bv_host_pa(own->vapic));
@@ -248,7 +253,7 @@ void vmx_uninject(struct bv_vcpu *vcpu)
 void vmx_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
 {
 	struct vmx_vcpu *own = vmx_of(vcpu);
-	u32 proc = vmx.caps.control[VMX_PROC];
+	u32 proc = vmx.caps.control[VMX_PROC], proc2 = proc2_controls(vcpu, own);
 
 	if (wishes->irq_window)
 		proc |= VMX_PROC_INTERRUPT_WINDOW;
@@ -261,9 +266,10 @@ void vmx_wish(struct bv_vcpu *vcpu, const struct bv_wishes *wishes)
 	if (wishes->rdtsc)
 		proc |= VMX_PROC_RDTSC;
 	own->proc = proc;
-	own->wishes_changed |=
-		wishes->bp_exits != own->wishes.bp_exits || vcpu->caps.cr4 != own->cr4_offered;
+	own->wishes_changed |= wishes->bp_exits != own->wishes.bp_exits ||
+			       vcpu->caps.cr4 != own->cr4_offered || proc2 != own->proc2_offered;
 	own->cr4_offered = vcpu->caps.cr4;
+	own->proc2_offered = proc2;
 	own->wishes = *wishes;
 }
 
