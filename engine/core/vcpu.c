@@ -184,7 +184,8 @@ static bool xcr0_valid(const struct bv_vcpu *vcpu, u64 xcr0)
 	/* The three AVX-512 parts come together and upon AVX. */
 	if (xcr0 & 0xe0 && ((xcr0 & 0xe0) != 0xe0 || !(xcr0 & BV_XCR0_AVX)))
 		return false;
-	return !(xcr0 & ~vcpu->caps.xcr0);
+	/* A vCPU without XSAVE has the reset value, too, which VMMs set. */
+	return !(xcr0 & ~(vcpu->caps.xcr0 | BV_XCR0_X87));
 }
 
 bool bv_vcpu_xcr0_write(struct bv_vcpu *vcpu, u64 value)

@@ -379,6 +379,11 @@ TEST(vcpu_refusals)
 	VCPU(KVM_SET_XCRS, &xcrs, BV_EINVAL, "nr_xcrs = 17");
 	xcrs = (struct kvm_xcrs){ .flags = 1 };
 	VCPU(KVM_SET_XCRS, &xcrs, BV_EINVAL, "flags = 0x1");
+	/* What a CPU without XSAVE has from reset on is taken, more is not. */
+	xcrs = (struct kvm_xcrs){ .nr_xcrs = 1, .xcrs[0].value = 3 };
+	VCPU(KVM_SET_XCRS, &xcrs, BV_EINVAL, "XCR0 0x3: the vCPU's CPUID allows 0x0");
+	xcrs.xcrs[0].value = 1;
+	CHECK_EQ(do_ioctl(vmm.vcpu, KVM_SET_XCRS, &xcrs), 0);
 	VCPU(KVM_SET_VAPIC_ADDR, &vapic, BV_EINVAL,
 	     "vapic_addr = 0x1000: KVM_CAP_VAPIC is not offered");
 	vapic.vapic_addr = 0;
