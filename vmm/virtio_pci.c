@@ -665,8 +665,10 @@ static bool kicks_open(struct virtio_dev *dev)
 		struct loop_fd *kick = &dev->queues[i].kick;
 
 		kick->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (kick->fd < 0 || loop_add(&dev->vm->loop, kick, EPOLLIN))
+		if (kick->fd < 0 || loop_add(&dev->vm->loop, kick, EPOLLIN)) {
+			kicks_close(dev);
 			return false;
+		}
 	}
 	return true;
 }
@@ -674,10 +676,8 @@ static bool kicks_open(struct virtio_dev *dev)
 int virtio_plug(struct virtio_dev *dev, struct why *why)
 {
 	init_pci(dev);
-	if (!kicks_open(dev)) {
-		kicks_close(dev);
+	if (!kicks_open(dev))
 		return why_set(why, "too many files are open for the device %s", dev->name);
-	}
 	if (pci_plug(dev->vm->pci, &dev->pci, -1) < 0) {
 		kicks_close(dev);
 		return why_set(why, "no PCI slot is free for the device %s", dev->name);

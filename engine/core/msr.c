@@ -102,7 +102,6 @@ static bool efer_set(struct bv_vcpu *vcpu, u64 value, bool host)
 {
 	if (host) {
 		/* Restoring: LMA comes with the value, in whatever order with CR0. */
-		bv_vcpu_touch(vcpu, BV_ST_CR);
 		if (value & ~(vcpu->caps.efer | BV_EFER_LMA))
 			return false;
 		if (!(value & BV_EFER_SVME))

@@ -285,6 +285,19 @@ TEST(a_guest_may_not_do_what_is_dom0s)
 	world_stop();
 }
 
+/* What Dom0 is told of this display. */
+static long display_ask(const struct bvx_screen *screen, struct dom0_vga_console_info *info)
+{
+	struct xen_platform_op op = { .cmd = 64 /* get_dom0_console */,
+				      .interface_version = XENPF_INTERFACE_VERSION };
+	long result;
+
+	fake_xen_screen(screen);
+	result = call_arg(dom0.v[0], __HYPERVISOR_platform_op, ARG, &op, sizeof(op));
+	memcpy(info, &op.u, sizeof(*info));
+	return result;
+}
+
 TEST(dom0_learns_of_the_display)
 {
 	const struct bvx_screen text = { .kind = BVX_SCREEN_TEXT,
@@ -301,27 +314,18 @@ TEST(dom0_learns_of_the_display)
 					   .depth = 32,
 					   .address = 0x1c0000000,
 					   .color = { 16, 8, 8, 8, 0, 8 } };
-	struct xen_platform_op op = { .cmd = 64 /* get_dom0_console */,
-				      .interface_version = XENPF_INTERFACE_VERSION };
+	const struct bvx_screen none = { .kind = BVX_SCREEN_NONE };
 	struct dom0_vga_console_info info;
 
 	world_start();
-	CHECK_EQ(call_arg(dom0.v[0], __HYPERVISOR_platform_op, ARG, &op, sizeof(op)), -XEN_ENODEV);
-	fake_xen_screen(&text);
-	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_platform_op, ARG, 0, 0, 0, 0),
-		 sizeof(info));
-	memcpy(&info, (u8 *)at(dom0.domain, ARG) + offsetof(struct xen_platform_op, u),
-	       sizeof(info));
+	CHECK_EQ(display_ask(&none, &info), -XEN_ENODEV);
+	CHECK_EQ(display_ask(&text, &info), sizeof(info));
 	CHECK_EQ(info.video_type, XEN_VGATYPE_TEXT_MODE_3);
 	CHECK_EQ(info.u.text_mode_3.columns, 80);
 	CHECK_EQ(info.u.text_mode_3.rows, 25);
 	CHECK_EQ(info.u.text_mode_3.font_height, 16);
 	CHECK_EQ(info.u.text_mode_3.cursor_y, 24);
-	fake_xen_screen(&pixels);
-	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_platform_op, ARG, 0, 0, 0, 0),
-		 sizeof(info));
-	memcpy(&info, (u8 *)at(dom0.domain, ARG) + offsetof(struct xen_platform_op, u),
-	       sizeof(info));
+	CHECK_EQ(display_ask(&pixels, &info), sizeof(info));
 	CHECK_EQ(info.video_type, XEN_VGATYPE_EFI_LFB);
 	CHECK_EQ(info.u.vesa_lfb.bytes_per_line, 5120);
 	CHECK_EQ(info.u.vesa_lfb.lfb_base, 0xc0000000);
