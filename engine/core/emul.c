@@ -707,6 +707,14 @@ static enum bv_emul_rc emul_msr_set(struct bv_emul *emul, u32 msr, u64 value)
 	return bv_emul_raise_error(emul, BV_EXC_GP, 0);
 }
 
+static void emul_syscall_get(struct bv_emul *emul, struct bv_syscall *value)
+{
+	const struct bv_cpu_state *state = &vcpu_of(emul)->state;
+
+	bv_vcpu_need(vcpu_of(emul), BV_ST_SYSCALL);
+	*value = (struct bv_syscall){ state->star, state->lstar, state->cstar, state->sfmask };
+}
+
 static enum bv_emul_rc emul_pmc_get(struct bv_emul *emul, u32 counter, u64 *value)
 {
 	(void)counter, (void)value;
@@ -823,13 +831,14 @@ static enum bv_emul_rc emul_wbinvd(struct bv_emul *emul)
 }
 
 /* What cannot be intercepted. */
-#define EMUL_OPS_COMMON                                                                       \
-	.fetch = emul_fetch, .read = emul_read, .write = emul_write, .cmpxchg = emul_cmpxchg, \
-	.probe = emul_probe, .seg_get = emul_seg_get, .seg_set = emul_seg_set,                \
-	.table_get = emul_table_get, .table_set = emul_table_set, .cpl_set = emul_cpl_set,    \
-	.vec_get = emul_vec_get, .vec_set = emul_vec_set, .mmx_get = emul_mmx_get,            \
-	.mmx_set = emul_mmx_set, .fpu_get = emul_fpu_get, .fpu_control = emul_fpu_control,    \
-	.fpu_init = emul_fpu_init, .fpu_emms = emul_fpu_emms, .fpu_check = emul_fpu_check
+#define EMUL_OPS_COMMON                                                                        \
+	.fetch = emul_fetch, .read = emul_read, .write = emul_write, .cmpxchg = emul_cmpxchg,  \
+	.probe = emul_probe, .seg_get = emul_seg_get, .seg_set = emul_seg_set,                 \
+	.table_get = emul_table_get, .table_set = emul_table_set, .cpl_set = emul_cpl_set,     \
+	.syscall_get = emul_syscall_get, .vec_get = emul_vec_get, .vec_set = emul_vec_set,     \
+	.mmx_get = emul_mmx_get, .mmx_set = emul_mmx_set, .fpu_get = emul_fpu_get,             \
+	.fpu_control = emul_fpu_control, .fpu_init = emul_fpu_init, .fpu_emms = emul_fpu_emms, \
+	.fpu_check = emul_fpu_check
 
 static const struct bv_emul_ops emul_ops = {
 	EMUL_OPS_COMMON,	 .port_in = emul_port_in, .port_out = emul_port_out,
@@ -984,6 +993,7 @@ static void emul_setup(struct bv_vcpu *vcpu)
 	emul->efer = vcpu->state.efer;
 	emul->cpl = bv_vcpu_cpl(vcpu);
 	emul->code = code_size(vcpu);
+	emul->amd = vcpu->caps.amd;
 	bv_ioreplay_rewind(&vcpu->replay);
 }
 

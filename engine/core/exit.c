@@ -259,9 +259,22 @@ static enum bv_exit_next exit_hypercall(struct bv_vcpu *vcpu)
 	return length ? hypercall(vcpu, length) : BV_NEXT_GUEST;
 }
 
+/* AMD's SYSCALL and SYSRET, which Intel's processors have in 64-bit code alone. */
+static bool at_syscall(struct bv_vcpu *vcpu)
+{
+	unsigned int length;
+	u16 opcode;
+	u8 next;
+
+	if (!vcpu->caps.amd)
+		return false;
+	opcode = bv_exit_opcode(vcpu, &length, &next);
+	return opcode == 0x0f05 || opcode == 0x0f07;
+}
+
 /*
  * #UD: the guest's own, unless it comes from a hypercall of a guest that was built for, or came
- * from, the other vendor.
+ * from, the other vendor, or from what such a guest's processor has.
  */
 static enum bv_exit_next exit_undefined(struct bv_vcpu *vcpu)
 {
@@ -273,6 +286,8 @@ static enum bv_exit_next exit_undefined(struct bv_vcpu *vcpu)
 		length = known_length(vcpu, &vmmcall_opcode);
 	if (length)
 		return hypercall(vcpu, length);
+	if (at_syscall(vcpu))
+		return bv_emulate(vcpu, ~0ull);
 	bv_event_ud(vcpu);
 	return BV_NEXT_GUEST;
 }

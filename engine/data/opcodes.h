@@ -165,6 +165,8 @@ enum bv_operation {
 	BV_OP_RDTSCP,
 	BV_OP_RDPMC,
 	BV_OP_SWAPGS,
+	BV_OP_SYSCALL,
+	BV_OP_SYSRET,
 	BV_OP_CACHE_LINE, /* CLFLUSH and kin: a read access to one byte, otherwise nothing */
 
 	BV_OP_VEC_LOAD, /* a whole vector */

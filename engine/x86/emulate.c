@@ -525,6 +525,8 @@ static bv_emul_operation *const bv_emul_operations[BV_OP_COUNT] = {
 	[BV_OP_RDTSCP] = bv_op_rdtsc,
 	[BV_OP_RDPMC] = bv_op_rdpmc,
 	[BV_OP_SWAPGS] = bv_op_swapgs,
+	[BV_OP_SYSCALL] = bv_op_syscall,
+	[BV_OP_SYSRET] = bv_op_sysret,
 	[BV_OP_CACHE_LINE] = bv_op_cache_line,
 	[BV_OP_VEC_LOAD] = bv_op_vec_load,
 	[BV_OP_VEC_STORE] = bv_op_vec_store,
@@ -548,12 +550,16 @@ static bv_emul_operation *const bv_emul_operations[BV_OP_COUNT] = {
 
 /*
  * The point of no return: all that could fail has been done. RF is cleared by every instruction but
- * IRET, which loads it, and by the unfinished repetitions of a string instruction.
+ * IRET, which loads it, and by the unfinished repetitions of a string instruction. The single step
+ * is due by TF as it was, but for SYSCALL and SYSRET, of which the TF counts that they leave.
  */
 static void bv_emul_commit(struct bv_emul *emul)
 {
-	emul->trap = emul->rflags & BV_RFLAGS_TF;
-	if (emul->insn.row.op != BV_OP_IRET)
+	u8 op = emul->insn.row.op;
+
+	emul->trap = (op == BV_OP_SYSCALL || op == BV_OP_SYSRET ? emul->flags : emul->rflags) &
+		     BV_RFLAGS_TF;
+	if (op != BV_OP_IRET)
 		emul->flags &= ~BV_RFLAGS_RF;
 	emul->rflags = emul->flags;
 	emul->rip = emul->code == BV_CODE64 ? emul->next_rip : (u32)emul->next_rip;

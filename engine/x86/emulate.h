@@ -49,6 +49,11 @@ enum bv_irq_shadow {
 	BV_SHADOW_STI,
 };
 
+/* What SYSCALL and SYSRET go by: the MSRs of these names. */
+struct bv_syscall {
+	u64 star, lstar, cstar, sfmask;
+};
+
 enum bv_fpu_word {
 	BV_FPU_CONTROL,
 	BV_FPU_STATUS,
@@ -108,6 +113,7 @@ struct bv_emul_ops {
 	enum bv_emul_rc (*dr_set)(struct bv_emul *emul, unsigned int dr, u64 value);
 	enum bv_emul_rc (*msr_get)(struct bv_emul *emul, u32 msr, u64 *value);
 	enum bv_emul_rc (*msr_set)(struct bv_emul *emul, u32 msr, u64 value);
+	void (*syscall_get)(struct bv_emul *emul, struct bv_syscall *value); /* cannot fail */
 	enum bv_emul_rc (*pmc_get)(struct bv_emul *emul, u32 counter, u64 *value);
 	enum bv_emul_rc (*tsc_get)(struct bv_emul *emul, u64 *tsc, u32 *aux);
 	/* regs: eax, ebx, ecx, edx; in: leaf in [0], subleaf in [2] */
@@ -147,6 +153,7 @@ struct bv_emul {
 	u64 efer;
 	u8 cpl; /* 3 in virtual 8086 mode */
 	u8 code; /* enum bv_code_size: of CS, with EFER.LMA */
+	bool amd; /* by CPUID: of two instructions that differ between the vendors, AMD's */
 	const struct bv_emul_ops *ops;
 	void *owner; /* the caller's */
 	struct bv_ioreplay *replay; /* or NULL: emptied when the instruction is complete */

@@ -162,7 +162,7 @@ bv_emul_operation bv_op_movs, bv_op_cmps, bv_op_stos, bv_op_lods, bv_op_scas, bv
 bv_emul_operation bv_op_mov_from_cr, bv_op_mov_to_cr, bv_op_mov_from_dr, bv_op_mov_to_dr, bv_op_cli,
 	bv_op_sti, bv_op_hlt, bv_op_clts, bv_op_wbinvd, bv_op_invlpg, bv_op_sgdt, bv_op_lgdt,
 	bv_op_smsw, bv_op_lmsw, bv_op_cpuid, bv_op_rdmsr, bv_op_wrmsr, bv_op_rdtsc, bv_op_rdpmc,
-	bv_op_swapgs, bv_op_cache_line;
+	bv_op_swapgs, bv_op_syscall, bv_op_sysret, bv_op_cache_line;
 
 bv_emul_operation bv_op_vec_load, bv_op_vec_store, bv_op_vec_load_zero, bv_op_vec_store_low,
 	bv_op_vec_movs, bv_op_vec_store_s, bv_op_vec_load_half, bv_op_vec_store_hi,

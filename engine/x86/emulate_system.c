@@ -286,6 +286,108 @@ enum bv_emul_rc bv_op_swapgs(struct bv_emul *emul)
 	return BV_EMUL_DONE;
 }
 
+/* --- SYSCALL and SYSRET: APM volume 3; where Intel's differ, SDM volume 2 --- */
+
+#define BV_FLAGS_SYSRET                                                                      \
+	(BV_FLAGS_ARITHMETIC | BV_RFLAGS_TF | BV_RFLAGS_IF | BV_RFLAGS_DF | BV_RFLAGS_IOPL | \
+	 BV_RFLAGS_NT | BV_RFLAGS_AC | BV_RFLAGS_VIF | BV_RFLAGS_VIP | BV_RFLAGS_ID)
+
+#define BV_SEG_FLAT (BV_SEG_P | BV_SEG_S | BV_SEG_G)
+#define BV_SEG_FLAT_CODE (BV_SEG_FLAT | BV_SEG_TYPE_CODE | BV_SEG_TYPE_READ | BV_SEG_TYPE_ACCESSED)
+#define BV_SEG_FLAT_STACK (BV_SEG_FLAT | BV_SEG_TYPE_WRITE | BV_SEG_TYPE_ACCESSED | BV_SEG_DB)
+
+static void bv_flat_set(struct bv_emul *emul, enum bv_segment seg, u16 sel, u16 attr)
+{
+	const struct bv_seg value = { .sel = sel, .attr = attr, .limit = ~0u };
+
+	emul->ops->seg_set(emul, seg, &value);
+}
+
+static void bv_flat_code_set(struct bv_emul *emul, u16 sel, bool wide, unsigned int cpl)
+{
+	emul->code = wide ? BV_CODE64 : BV_CODE32;
+	bv_flat_set(emul, BV_SEG_CS, sel,
+		    BV_SEG_FLAT_CODE | (wide ? BV_SEG_L : BV_SEG_DB) | cpl << BV_SEG_DPL_SHIFT);
+}
+
+/* Intel's are there in 64-bit code alone. */
+static bool bv_syscall_is_there(const struct bv_emul *emul)
+{
+	return emul->efer & BV_EFER_SCE && (emul->amd || emul->code == BV_CODE64);
+}
+
+/* Outside of long mode only VM and IF change, and the target is 32-bit code. */
+enum bv_emul_rc bv_op_syscall(struct bv_emul *emul)
+{
+	bool wide = emul->efer & BV_EFER_LMA;
+	struct bv_syscall regs;
+	u64 next = emul->next_rip;
+	u16 sel;
+
+	if (!bv_syscall_is_there(emul))
+		return bv_emul_raise(emul, BV_EXC_UD);
+	if (!emul->ops->syscall_get)
+		return BV_EMUL_UNHANDLED;
+	emul->ops->syscall_get(emul, &regs);
+	emul->gpr[BV_RCX] = emul->code == BV_CODE64 ? next : (u32)next;
+	if (wide) {
+		emul->gpr[BV_R11] = emul->flags & ~BV_RFLAGS_RF;
+		emul->flags = (emul->flags & ~regs.sfmask) | BV_RFLAGS_ONE;
+		emul->next_rip = emul->code == BV_CODE64 ? regs.lstar : regs.cstar;
+	} else {
+		emul->flags &= ~(BV_RFLAGS_VM | BV_RFLAGS_IF);
+		emul->next_rip = (u32)regs.star;
+	}
+	sel = (u16)(regs.star >> 32);
+	bv_flat_code_set(emul, sel & 0xfffc, wide, 0);
+	bv_flat_set(emul, BV_SEG_SS, (u16)(sel + 8), BV_SEG_FLAT_STACK);
+	return BV_EMUL_DONE;
+}
+
+/* AMD's SYSRET changes nothing of SS but the selector, and the level, which is kept in it here. */
+static void bv_sysret_stack_set(struct bv_emul *emul, u16 sel)
+{
+	struct bv_seg ss;
+
+	if (!emul->amd) {
+		bv_flat_set(emul, BV_SEG_SS, sel | 3, BV_SEG_FLAT_STACK | BV_SEG_DPL);
+		return;
+	}
+	emul->ops->seg_get(emul, BV_SEG_SS, &ss);
+	ss.sel = sel;
+	ss.attr |= BV_SEG_DPL;
+	emul->ops->seg_set(emul, BV_SEG_SS, &ss);
+}
+
+/*
+ * A target that is not canonical AMD's jumps to all the same, to a #GP there; no vendor's hardware
+ * is entered so.
+ */
+enum bv_emul_rc bv_op_sysret(struct bv_emul *emul)
+{
+	bool from64 = emul->code == BV_CODE64, to64 = from64 && emul->insn.op_size == 8;
+	u64 target = to64 ? emul->gpr[BV_RCX] : (u32)emul->gpr[BV_RCX];
+	struct bv_syscall regs;
+	u16 sel;
+
+	if (!bv_syscall_is_there(emul))
+		return bv_emul_raise(emul, BV_EXC_UD);
+	if (!bv_emul_protected(emul) || emul->cpl || !bv_emul_canonical(emul, target))
+		return bv_emul_raise_error(emul, BV_EXC_GP, 0);
+	if (!emul->ops->syscall_get)
+		return BV_EMUL_UNHANDLED;
+	emul->ops->syscall_get(emul, &regs);
+	if (from64)
+		emul->flags = (emul->gpr[BV_R11] & BV_FLAGS_SYSRET) | BV_RFLAGS_ONE;
+	else
+		emul->flags |= BV_RFLAGS_IF;
+	emul->next_rip = target;
+	sel = (u16)(regs.star >> 48);
+	bv_flat_code_set(emul, (u16)(to64 ? sel + 16 : sel) | 3, to64, 3);
+	bv_sysret_stack_set(emul, (u16)(sel + 8));
+	return BV_EMUL_DONE;
+}
+
 /*
  * Group 15 from 5 on. With a register: the fences. With memory: CLFLUSH, CLFLUSHOPT, CLWB, for
  * which there is nothing to do beyond checking the address; XRSTOR and XSAVEOPT are not emulated.

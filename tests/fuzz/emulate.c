@@ -84,6 +84,11 @@ static void make_mode(const struct input *input)
 			guest.seg[seg].attr = input->seg_attr[seg] & 0xfff;
 			guest.seg[seg].limit = seg == BV_SEG_CS ? ~0u : input->seg_attr[seg] * 8u;
 		}
+	guest.emul.amd = input->options & 16;
+	if (input->options & 32) /* compatibility mode */
+		guest.emul.efer |= BV_EFER_SCE | (modes[mode].protected ? BV_EFER_LMA : 0);
+	guest.syscall = (struct bv_syscall){ input->gpr[0], input->gpr[1], input->gpr[2],
+					     (u32)input->gpr[3] };
 	if (!modes[mode].protected)
 		for (int seg = 0; seg <= BV_SEG_GS; seg++)
 			guest.seg[seg].base = BASE;

@@ -29,6 +29,7 @@ struct guest {
 	struct bv_seg seg[BV_SEG_COUNT];
 	struct bv_desc_table gdt, idt;
 	u64 cr[9], dr[8], msr_value;
+	struct bv_syscall syscall;
 	u8 vec[16][32];
 	u64 mmx[8];
 	u16 fpu_control, fpu_status;
@@ -319,6 +320,11 @@ static enum bv_emul_rc guest_msr_set(struct bv_emul *emul, u32 msr, u64 value)
 	return BV_EMUL_DONE;
 }
 
+static void guest_syscall_get(struct bv_emul *emul, struct bv_syscall *value)
+{
+	*value = guest_of(emul)->syscall;
+}
+
 static enum bv_emul_rc guest_tsc_get(struct bv_emul *emul, u64 *tsc, u32 *aux)
 {
 	*tsc = 0x123456789abcdef0ull;
@@ -418,6 +424,7 @@ static const struct bv_emul_ops guest_ops = {
 	.dr_set = guest_dr_set,
 	.msr_get = guest_msr_get,
 	.msr_set = guest_msr_set,
+	.syscall_get = guest_syscall_get,
 	.tsc_get = guest_tsc_get,
 	.cpuid = guest_cpuid,
 	.vec_get = guest_vec_get,

@@ -781,11 +781,169 @@ TEST(coprocessor_words_are_stored)
 	CHECK_EQ(RUN("\xd8\x03"), BV_EMUL_UNHANDLED); /* fadd [ebx] */
 }
 
+/* --- SYSCALL and SYSRET --- */
+
+#define LSTAR 0xffffffff80001000ull
+#define CSTAR 0xffffffff80002000ull
+#define FLAT_CODE (BV_SEG_P | BV_SEG_S | BV_SEG_G | 0xb)
+#define FLAT_STACK (BV_SEG_P | BV_SEG_S | BV_SEG_G | BV_SEG_DB | 0x3)
+
+static void boot_for_syscall(enum bv_code_size code, bool long_mode, unsigned int cpl, bool amd)
+{
+	boot(code, true, cpl);
+	guest.emul.amd = amd;
+	guest.emul.efer = BV_EFER_SCE | (long_mode ? BV_EFER_LMA | BV_EFER_LME : 0);
+	guest.emul.rflags |= BV_RFLAGS_IF | BV_RFLAGS_CF;
+	guest.syscall = (struct bv_syscall){ .star = 0x0023001300005000, /* SYSRET's, SYSCALL's */
+					     .lstar = LSTAR,
+					     .cstar = CSTAR,
+					     .sfmask = BV_RFLAGS_TF | BV_RFLAGS_IF };
+}
+
+static void check_flat(enum bv_segment number, u16 sel, u16 attr, int line)
+{
+	const struct bv_seg *seg = &guest.seg[number];
+
+	test_check_eq(seg->sel, sel, __FILE__, line, "a selector");
+	test_check_eq(seg->attr, attr, __FILE__, line, "its attributes");
+	test_check_eq(seg->base, 0, __FILE__, line, "its base");
+	test_check_eq(seg->limit, ~0u, __FILE__, line, "its limit");
+}
+
+#define FLAT(number, sel, attr) check_flat(number, sel, attr, __LINE__)
+
+TEST(amds_syscall_in_compatibility_mode_enters_64_bit_code)
+{
+	boot_for_syscall(BV_CODE32, true, 3, true);
+	guest.gpr[BV_R11] = guest.gpr[BV_RCX] = ~0ull;
+	guest.emul.rflags |= BV_RFLAGS_RF;
+	DOES("\x0f\x05");
+	CHECK_EQ(guest.emul.rip, CSTAR);
+	CHECK_EQ(guest.emul.code, BV_CODE64);
+	CHECK_EQ(guest.gpr[BV_RCX], CODE_AT + 2);
+	CHECK_EQ(guest.gpr[BV_R11], BV_RFLAGS_ONE | BV_RFLAGS_IF | BV_RFLAGS_CF);
+	CHECK_EQ(guest.emul.rflags, BV_RFLAGS_ONE | BV_RFLAGS_CF);
+	FLAT(BV_SEG_CS, 0x10, FLAT_CODE | BV_SEG_L);
+	FLAT(BV_SEG_SS, 0x1b, FLAT_STACK);
+}
+
+TEST(amds_syscall_outside_of_long_mode_enters_32_bit_code)
+{
+	boot_for_syscall(BV_CODE16, false, 3, true);
+	guest.gpr[BV_R11] = 11;
+	guest.emul.rflags |= BV_RFLAGS_TF;
+	DOES("\x0f\x05");
+	CHECK_EQ(guest.emul.rip, 0x5000);
+	CHECK_EQ(guest.emul.code, BV_CODE32);
+	CHECK_EQ(guest.gpr[BV_RCX], CODE_AT + 2);
+	CHECK_EQ(guest.gpr[BV_R11], 11);
+	/* the mask is long mode's */
+	CHECK_EQ(guest.emul.rflags, BV_RFLAGS_ONE | BV_RFLAGS_CF | BV_RFLAGS_TF);
+	CHECK(guest.emul.trap);
+	FLAT(BV_SEG_CS, 0x10, FLAT_CODE | BV_SEG_DB);
+	FLAT(BV_SEG_SS, 0x1b, FLAT_STACK);
+}
+
+TEST(amds_syscall_leaves_virtual_8086_mode)
+{
+	boot_for_syscall(BV_CODE16, false, 3, true);
+	guest.emul.rflags |= BV_RFLAGS_VM | BV_RFLAGS_RF;
+	DOES("\x0f\x05");
+	CHECK_EQ(guest.emul.rflags, BV_RFLAGS_ONE | BV_RFLAGS_CF);
+	CHECK_EQ(guest.emul.code, BV_CODE32);
+	boot_for_syscall(BV_CODE16, false, 3, true);
+	guest.emul.rflags |= BV_RFLAGS_VM;
+	FAULTS("\x0f\x07", BV_EXC_GP, 0); /* sysret */
+}
+
+TEST(a_syscall_that_masks_tf_is_not_stepped_and_a_sysret_that_sets_it_is)
+{
+	boot_for_syscall(BV_CODE32, true, 3, true);
+	guest.emul.rflags |= BV_RFLAGS_TF;
+	DOES("\x0f\x05");
+	CHECK(!guest.emul.trap);
+	CHECK(guest.gpr[BV_R11] & BV_RFLAGS_TF);
+	boot_for_syscall(BV_CODE64, true, 0, true);
+	guest.gpr[BV_R11] = BV_RFLAGS_TF;
+	DOES("\x0f\x07");
+	CHECK(guest.emul.trap);
+}
+
+TEST(intels_syscall_is_there_in_64_bit_code_alone)
+{
+	boot_for_syscall(BV_CODE32, true, 0, false);
+	FAULTS("\x0f\x05", BV_EXC_UD, 0);
+	FAULTS("\x0f\x07", BV_EXC_UD, 0);
+	CHECK_EQ(guest.emul.rip, CODE_AT);
+	boot_for_syscall(BV_CODE64, true, 3, false);
+	DOES("\x0f\x05");
+	CHECK_EQ(guest.emul.rip, LSTAR);
+	CHECK_EQ(guest.gpr[BV_RCX], CODE_AT + 2);
+	FLAT(BV_SEG_CS, 0x10, FLAT_CODE | BV_SEG_L);
+}
+
+TEST(without_its_bit_in_efer_syscall_is_undefined)
+{
+	for (int amd = 0; amd < 2; amd++) {
+		boot_for_syscall(BV_CODE64, true, 0, amd);
+		guest.emul.efer &= ~BV_EFER_SCE;
+		FAULTS("\x0f\x05", BV_EXC_UD, 0);
+		FAULTS("\x48\x0f\x07", BV_EXC_UD, 0);
+	}
+}
+
+TEST(sysret_goes_to_code_of_either_width)
+{
+	boot_for_syscall(BV_CODE64, true, 0, false);
+	guest.gpr[BV_RCX] = 0x7ffffffff000;
+	guest.gpr[BV_R11] = ~0ull;
+	DOES("\x48\x0f\x07"); /* sysretq */
+	CHECK_EQ(guest.emul.rip, 0x7ffffffff000);
+	CHECK_EQ(guest.emul.rflags, 0x3c7fd7); /* neither RF nor VM */
+	FLAT(BV_SEG_CS, 0x33, FLAT_CODE | BV_SEG_L | BV_SEG_DPL);
+	FLAT(BV_SEG_SS, 0x2b, FLAT_STACK | BV_SEG_DPL);
+
+	boot_for_syscall(BV_CODE64, true, 0, true);
+	guest.gpr[BV_RCX] = 0xffffffff00401000;
+	guest.seg[BV_SEG_SS].limit = 5;
+	DOES("\x0f\x07"); /* sysretl */
+	CHECK_EQ(guest.emul.rip, 0x401000);
+	CHECK_EQ(guest.emul.code, BV_CODE32);
+	CHECK_EQ(guest.emul.rflags, BV_RFLAGS_ONE);
+	FLAT(BV_SEG_CS, 0x23, FLAT_CODE | BV_SEG_DB | BV_SEG_DPL);
+	CHECK_EQ(guest.seg[BV_SEG_SS].sel, 0x2b);
+	CHECK_EQ(guest.seg[BV_SEG_SS].limit, 5); /* AMD's leaves it */
+	CHECK_EQ(guest.seg[BV_SEG_SS].attr & BV_SEG_DPL, BV_SEG_DPL);
+}
+
+TEST(sysret_of_32_bit_code_changes_of_the_flags_only_if)
+{
+	boot_for_syscall(BV_CODE32, true, 0, true);
+	guest.emul.rflags &= ~BV_RFLAGS_IF;
+	guest.gpr[BV_RCX] = 0x401000;
+	guest.gpr[BV_R11] = ~0ull;
+	DOES("\x0f\x07");
+	CHECK_EQ(guest.emul.rip, 0x401000);
+	CHECK_EQ(guest.emul.rflags, BV_RFLAGS_ONE | BV_RFLAGS_IF | BV_RFLAGS_CF);
+	FLAT(BV_SEG_CS, 0x23, FLAT_CODE | BV_SEG_DB | BV_SEG_DPL);
+}
+
+TEST(sysret_is_the_kernels_and_to_canonical_addresses)
+{
+	boot_for_syscall(BV_CODE64, true, 3, true);
+	FAULTS("\x0f\x07", BV_EXC_GP, 0);
+	boot_for_syscall(BV_CODE64, true, 0, false);
+	guest.gpr[BV_RCX] = 0x800000000000;
+	FAULTS("\x48\x0f\x07", BV_EXC_GP, 0);
+	DOES("\x0f\x07");
+	CHECK_EQ(guest.emul.rip, 0);
+}
+
 TEST(what_is_not_emulated_says_so)
 {
 	boot(BV_CODE64, true, 0);
 	CHECK_EQ(RUN("\x0f\x58\xc1"), BV_EMUL_UNHANDLED); /* addps */
-	CHECK_EQ(RUN("\x0f\x05"), BV_EMUL_UNHANDLED); /* syscall */
+	CHECK_EQ(RUN("\x0f\x34"), BV_EMUL_UNHANDLED); /* sysenter */
 	CHECK_EQ(RUN("\x62\xf1\x7c\x48\x10\x00"), BV_EMUL_UNHANDLED); /* EVEX */
 	CHECK_EQ(RUN("\x0f\x3a\x0f\xc1\x03"), BV_EMUL_UNHANDLED);
 	CHECK_EQ(RUN("\xcd\x80"), BV_EMUL_UNHANDLED); /* int in protected mode */

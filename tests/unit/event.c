@@ -580,6 +580,50 @@ TEST(what_saves_the_flags_is_not_stepped_over)
 	machine_stop(&m);
 }
 
+/* ---- instructions of the other vendor's ---- */
+
+static void undefined_at(const void *bytes, unsigned int count, bool amd)
+{
+	struct bv_exit undefined = { .kind = BV_EXIT_EXCEPTION };
+
+	start();
+	code(bytes, count);
+	cpu->caps.amd = amd;
+	cpu->state.efer |= BV_EFER_SCE;
+	bv_vcpu_touch(cpu, BV_ST_SYSCALL);
+	cpu->state.star = 0x0000001000005000; /* CS 10h, EIP 5000h */
+	undefined.exception.vector = BV_EXC_UD;
+	go(&undefined);
+}
+
+TEST(syscall_of_32_bit_code_is_carried_out_for_a_guest_that_is_told_of_amd)
+{
+	undefined_at("\x0f\x05", 2, true);
+	CHECK_EQ(deliveries(), 0);
+	CHECK_EQ(cpu->gprs.rip, 0x5000);
+	CHECK_EQ(cpu->gprs.gpr[BV_RCX], 0x7002);
+	bv_vcpu_need(cpu, BV_ST_SEG(BV_SEG_CS) | BV_ST_SEG(BV_SEG_SS));
+	CHECK_EQ(cpu->state.seg[BV_SEG_CS].sel, 0x10);
+	CHECK_EQ(cpu->state.seg[BV_SEG_SS].sel, 0x18);
+	machine_stop(&m);
+}
+
+TEST(and_is_undefined_for_any_other)
+{
+	undefined_at("\x0f\x05", 2, false);
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_UD);
+	CHECK_EQ(cpu->gprs.rip, 0x7000);
+	machine_stop(&m);
+}
+
+TEST(what_no_vendor_has_is_undefined)
+{
+	undefined_at("\x0f\x0b", 2, true);
+	CHECK_EQ(fake_last_delivered(cpu), BV_EXC_UD);
+	CHECK_EQ(cpu->gprs.rip, 0x7000);
+	machine_stop(&m);
+}
+
 /* ---- stepping ---- */
 
 /* Steps one instruction that ends in an exception of its own instead. */
