@@ -256,17 +256,29 @@ static u64 map_targets(struct bv_chips *chips, const struct apic_message *messag
 	return BV_READ_ONCE(map->xapic) | (map_one(chips, message) & BV_READ_ONCE(map->x2apic));
 }
 
-u64 bv_lapic_targets(struct bv_chips *chips, const struct apic_message *message)
+/*
+ * What the map says, of this message or (NULL) of everybody; read again where it is just being
+ * written. An INIT makes its target write it, while the sender goes on to the SIPI.
+ */
+static u64 map_read(struct bv_chips *chips, const struct apic_message *message)
 {
+	const struct apic_map *map = &chips->map;
+
 	for (;;) {
-		u32 before = __atomic_load_n(&chips->map.sequence, __ATOMIC_ACQUIRE);
-		u64 targets = map_targets(chips, message);
+		u32 before = __atomic_load_n(&map->sequence, __ATOMIC_ACQUIRE);
+		u64 targets = message ? map_targets(chips, message) :
+					BV_READ_ONCE(map->xapic) | BV_READ_ONCE(map->x2apic);
 
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
-		if (bv_likely(!(before & 1) && before == BV_READ_ONCE(chips->map.sequence)))
+		if (bv_likely(!(before & 1) && before == BV_READ_ONCE(map->sequence)))
 			return targets;
 		__builtin_ia32_pause();
 	}
+}
+
+u64 bv_lapic_targets(struct bv_chips *chips, const struct apic_message *message)
+{
+	return map_read(chips, message);
 }
 
 /* ---- delivering ---- */
@@ -327,16 +339,15 @@ int bv_lapic_deliver(struct bv_chips *chips, const struct apic_message *message)
 
 static u64 icr_targets(struct bv_lapic *lapic, u32 low, const struct apic_message *message)
 {
-	const struct apic_map *map = &lapic->chips->map;
 	u64 self = BV_BIT(lapic->vcpu->index);
 
 	switch ((low & ICR_SHORTHAND) >> ICR_SHORTHAND_SHIFT) {
 	case TO_SELF:
 		return self;
 	case TO_ALL:
-		return BV_READ_ONCE(map->xapic) | BV_READ_ONCE(map->x2apic);
+		return map_read(lapic->chips, NULL);
 	case TO_OTHERS:
-		return (BV_READ_ONCE(map->xapic) | BV_READ_ONCE(map->x2apic)) & ~self;
+		return map_read(lapic->chips, NULL) & ~self;
 	default:
 		return bv_lapic_targets(lapic->chips, message);
 	}

@@ -959,15 +959,17 @@ static void *race_renames(void *arg)
 	return NULL;
 }
 
+/* By logical and physical destination, to all and to all others. */
 static void *race_ipis(void *arg)
 {
+	static const struct {
+		u8 dest;
+		u32 low;
+	} ways[] = { { 0x80, 0x800 }, { 0, 0 }, { 0, 2u << 18 }, { 0, 3u << 18 } };
 	struct machine *m = arg;
 
 	for (u32 i = 0; i < RACE_ROUNDS; i++) {
-		if (i & 1)
-			send(m->cpu[2], 0x80, 0x800 | 0x60);
-		else
-			send(m->cpu[2], 0, 0x60);
+		send(m->cpu[2], ways[i % 4].dest, ways[i % 4].low | 0x60);
 		while (__atomic_load_n(&race_taken, __ATOMIC_SEQ_CST) == i)
 			sched_yield();
 	}
