@@ -97,6 +97,24 @@ static enum bv_exit_next triple_fault(struct bv_vcpu *vcpu)
 	return run_return(vcpu, BV_RUN_SHUTDOWN);
 }
 
+/*
+ * Taken at once: of INIT and SIPI, which processors send one right after the other, the second is
+ * never found without the first.
+ */
+static void start_requests_handle(struct bv_vcpu *vcpu)
+{
+	const u32 both = 1u << BV_REQ_INIT | 1u << BV_REQ_SIPI;
+	u32 taken;
+
+	if (bv_likely(!(__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & both)))
+		return;
+	taken = __atomic_fetch_and(&vcpu->requests, ~both, __ATOMIC_SEQ_CST);
+	if (taken & 1u << BV_REQ_INIT && !init_nested(vcpu))
+		init_take(vcpu);
+	if (taken & 1u << BV_REQ_SIPI)
+		sipi_take(vcpu);
+}
+
 static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
 {
 	if (__atomic_load_n(&vcpu->requests, __ATOMIC_ACQUIRE) & 1u << BV_REQ_DEAD)
@@ -105,10 +123,7 @@ static enum bv_exit_next requests_handle(struct bv_vcpu *vcpu)
 		vcpu->run->vector = vcpu->eoi_vector;
 		return run_return(vcpu, BV_RUN_EOI);
 	}
-	if (bv_vcpu_take_request(vcpu, BV_REQ_INIT) && !init_nested(vcpu))
-		init_take(vcpu);
-	if (bv_vcpu_take_request(vcpu, BV_REQ_SIPI))
-		sipi_take(vcpu);
+	start_requests_handle(vcpu);
 	if (bv_vcpu_take_request(vcpu, BV_REQ_TRIPLE_FAULT) && !triple_fault_nested(vcpu))
 		return triple_fault(vcpu);
 	if (bv_vcpu_take_request(vcpu, BV_REQ_UNHALT) && vcpu->mp_state == BV_MP_HALTED)

@@ -3,6 +3,9 @@
  * The run loop with the chips, on the scripted vendor: how interrupts reach a vCPU that runs,
  * waits, or has them turned off, and how processors start each other.
  */
+#include <pthread.h>
+#include <sched.h>
+
 #include "machine.h"
 
 static const struct bv_exit hlt = { .kind = BV_EXIT_HLT, .length = 1 };
@@ -367,6 +370,73 @@ TEST(init_and_sipi_start_a_processor)
 	CHECK(fake_hw(m.cpu[1])->entries);
 	CHECK_EQ(fake_hw(m.cpu[1])->state.seg[BV_SEG_CS].base, 0x9a000);
 	CHECK_EQ(m.cpu[1]->gprs.rip, 0);
+	machine_stop(&m);
+}
+
+/* ---- the same from another thread ---- */
+
+#define START_ROUNDS 3000
+#define START_PATIENCE 1000000 /* looks, each of which gives way to the others */
+
+static u32 starts;
+static bool starts_over;
+
+static bool counts_and_halts(struct bv_vcpu *vcpu, void *arg)
+{
+	(void)arg;
+	vcpu->exit = hlt;
+	__atomic_fetch_add(&starts, 1, __ATOMIC_SEQ_CST);
+	return true;
+}
+
+static void *started_thread(void *arg)
+{
+	struct bv_run run = { 0 };
+
+	while (!__atomic_load_n(&starts_over, __ATOMIC_SEQ_CST))
+		bv_vcpu_run(arg, &run);
+	return NULL;
+}
+
+/* So that it is often just looking at its requests. */
+static void *started_noise(void *arg)
+{
+	while (!__atomic_load_n(&starts_over, __ATOMIC_SEQ_CST)) {
+		bv_vcpu_request(arg, BV_REQ_PV);
+		bv_vcpu_kick(arg);
+	}
+	return NULL;
+}
+
+TEST(no_start_of_a_processor_is_lost_between_threads)
+{
+	u32 round = 0;
+	pthread_t started, noise;
+	struct machine m;
+
+	start(&m, 2, CHIPS_FULL);
+	starts = 0;
+	starts_over = false;
+	fake_guest(m.cpu[1], counts_and_halts, NULL);
+	pthread_create(&started, NULL, started_thread, m.cpu[1]);
+	pthread_create(&noise, NULL, started_noise, m.cpu[1]);
+	while (round < START_ROUNDS) {
+		u32 before = __atomic_load_n(&starts, __ATOMIC_SEQ_CST), looks = 0;
+
+		apic_write(m.cpu[0], R_ICR, 0xc4500); /* INIT to all others, */
+		apic_write(m.cpu[0], R_ICR, 0xc4600 | 0x9a); /* and SIPI */
+		while (__atomic_load_n(&starts, __ATOMIC_SEQ_CST) == before &&
+		       looks++ < START_PATIENCE)
+			sched_yield();
+		if (looks > START_PATIENCE)
+			break;
+		round++;
+	}
+	__atomic_store_n(&starts_over, true, __ATOMIC_SEQ_CST);
+	fake_vcpu(m.cpu[1])->signal = true;
+	pthread_join(started, NULL);
+	pthread_join(noise, NULL);
+	CHECK_EQ(round, START_ROUNDS);
 	machine_stop(&m);
 }
 
