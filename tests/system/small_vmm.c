@@ -37,7 +37,7 @@ static struct {
 	bool verdict_port;
 } options = { .mib = 128, .cpus = 1 };
 
-static int kvm, vm;
+static int kvm, vm, cpus[MAX_CPUS];
 static uint8_t *memory;
 static uint64_t memory_bytes, initrd_at, initrd_bytes, entry;
 static size_t run_bytes;
@@ -534,17 +534,22 @@ static void cpu_run(int cpu, struct kvm_run *run)
 	}
 }
 
+/* All are made before one runs: an INIT to a CPU that is not there yet would be lost. */
+static void cpu_make(unsigned int index)
+{
+	cpus[index] = CALL(vm, KVM_CREATE_VCPU, index);
+	cpuid_give(cpus[index], index);
+	if (!index)
+		boot_cpu_set(cpus[index]);
+}
+
 static void *cpu_thread(void *argument)
 {
-	unsigned int index = (uintptr_t)argument;
-	int cpu = CALL(vm, KVM_CREATE_VCPU, index);
+	int cpu = cpus[(uintptr_t)argument];
 	struct kvm_run *run = mmap(NULL, run_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, cpu, 0);
 
 	if (run == MAP_FAILED)
 		err(2, "the run page");
-	cpuid_give(cpu, index);
-	if (!index)
-		boot_cpu_set(cpu);
 	cpu_run(cpu, run);
 	return NULL;
 }
@@ -593,6 +598,8 @@ int main(int count, char **words)
 		initrd_load(end);
 	start_info_write();
 	acpi_write();
+	for (unsigned int i = 0; i < options.cpus; i++)
+		cpu_make(i);
 	for (unsigned int i = 0; i < options.cpus; i++)
 		if (pthread_create(&thread[i], NULL, cpu_thread, (void *)(uintptr_t)i))
 			errx(2, "no thread for CPU %u", i);
