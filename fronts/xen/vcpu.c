@@ -228,6 +228,8 @@ void bvx_vcpu_thread(struct bvx_vcpu *vcpu)
 		if (__atomic_load_n(&vcpu->ended, __ATOMIC_ACQUIRE))
 			return;
 		run(vcpu);
+		/* A string instruction over devices comes here each time, never into the guest. */
+		bvx_host_yield();
 	}
 }
 

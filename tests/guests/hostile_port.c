@@ -89,7 +89,23 @@ static void chip_pages_at_random(void)
 	CHECK(true);
 }
 
+/*
+ * With option endless=1: a string instruction where no device is, some hundred million repetitions,
+ * each of which a VMM answers. Others must have their turn, and it must be possible to end it.
+ */
+static void a_string_where_nothing_is(void)
+{
+	u64 at = 0xd0000000, count = 0x10000000;
+
+	if (!guest_option("endless", 0)) {
+		check_skip("it is not asked for");
+		return;
+	}
+	__asm__ volatile("rep stosb" : "+D"(at), "+c"(count) : "a"(0) : "memory");
+}
+
 const struct guest_test guest_tests[] = {
+	GUEST_TEST(a_string_where_nothing_is),
 	GUEST_TEST(ports_at_random),
 	GUEST_TEST(chip_pages_at_random),
 	GUEST_TESTS_END,
