@@ -15,6 +15,17 @@
 
 /* ---- birth, life, death ---- */
 
+/* Asked for here since Xen 4.19, by a parameter before. */
+static u32 altp2m_options(const struct xen_domctl_createdomain *spec)
+{
+#ifdef XEN_DOMCTL_ALTP2M_mode_mask
+	return spec->altp2m_opts;
+#else
+	(void)spec;
+	return 0;
+#endif
+}
+
 static int create_check(struct bvx_call *call, const struct xen_domctl_createdomain *spec)
 {
 	if (!(spec->flags & XEN_DOMCTL_CDF_hvm))
@@ -34,6 +45,9 @@ static int create_check(struct bvx_call *call, const struct xen_domctl_createdom
 		return bvx_call_refuse(call, XEN_EINVAL,
 				       "emulated devices %#x: PVH guests only, for now",
 				       spec->arch.emulation_flags);
+	if (altp2m_options(spec))
+		return bvx_call_refuse(call, XEN_EINVAL, "altp2m options %#x: there is none",
+				       altp2m_options(spec));
 	if (spec->vmtrace_size || spec->cpupool_id ||
 	    XEN_DOMCTL_GRANT_version(spec->grant_opts) > 2)
 		return bvx_call_refuse(call, XEN_EINVAL, "vmtrace %u, CPU pool %u, grants %#x",

@@ -5,11 +5,20 @@
  */
 #include "call.h"
 
+#include <xen/domctl.h>
 #include <xen/version.h>
 
+/* Debian's: 12 has 4.17, 13 has 4.20. What else they differ in is in the headers. */
 #define MAJOR 4
+#if XEN_DOMCTL_INTERFACE_VERSION == 0x15
 #define MINOR 17
+#elif XEN_DOMCTL_INTERFACE_VERSION == 0x17
+#define MINOR 20
+#else
+#error "libxen-dev is neither that of Xen 4.17 nor that of 4.20"
+#endif
 #define EXTRA ".7-bivisor"
+#define CHANGESET "unavailable"
 
 static const char capabilities[] = "xen-3.0-x86_64 hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 ";
 
@@ -61,7 +70,7 @@ static long get_capabilities(struct bvx_call *call)
 
 static long changeset(struct bvx_call *call)
 {
-	return text(call, "unavailable", sizeof("unavailable"), sizeof(xen_changeset_info_t));
+	return text(call, CHANGESET, sizeof(CHANGESET), sizeof(xen_changeset_info_t));
 }
 
 /* Where PV guests find the hypervisor; the tools show it. */
@@ -102,13 +111,23 @@ static long guest_handle(struct bvx_call *call)
 		    sizeof(call->domain->handle));
 }
 
+/* What the administrator wrote is no guest's business. */
+static const char *command_line(const struct bvx_domain *domain, size_t *length)
+{
+	const char *words = domain->privileged ? bvx_host_command_line() : "<denied>";
+
+	for (*length = 0; words[*length];)
+		++*length;
+	return words;
+}
+
 static long commandline(struct bvx_call *call)
 {
-	const char *words = bvx_host_command_line();
-	size_t length = 0;
+	size_t length;
+	const char *words = command_line(call->domain, &length);
 
-	while (words[length] && length < sizeof(xen_commandline_t) - 1)
-		length++;
+	if (length > sizeof(xen_commandline_t) - 1)
+		length = sizeof(xen_commandline_t) - 1;
 	return text(call, words, length, sizeof(xen_commandline_t));
 }
 
@@ -116,6 +135,51 @@ static long build_id(struct bvx_call *call)
 {
 	return call->domain->privileged ? -XEN_ENODATA : -XEN_EPERM;
 }
+
+#ifdef XENVER_extraversion2
+/*
+ * Since Xen 4.18: a text whole and without an end mark, into a buffer that begins with its size.
+ * Without a buffer, and with it: how many bytes the text has.
+ */
+static long whole_text(struct bvx_call *call, const char *from, size_t length)
+{
+	u64 at = call->args[1];
+	u32 size;
+
+	if (!at)
+		return (long)length;
+	if (bvx_copy_in(call->vcpu, &size, at, sizeof(size)))
+		return -XEN_EFAULT;
+	if (size < length)
+		return bvx_call_refuse(call, XEN_ENOBUFS, "%u bytes for a text of %llu", size,
+				       (u64)length);
+	return bvx_copy_out(call->vcpu, at + sizeof(size), from, length) ? -XEN_EFAULT :
+									   (long)length;
+}
+
+static long whole_extraversion(struct bvx_call *call)
+{
+	return whole_text(call, EXTRA, sizeof(EXTRA) - 1);
+}
+
+static long whole_capabilities(struct bvx_call *call)
+{
+	return whole_text(call, capabilities, sizeof(capabilities) - 1);
+}
+
+static long whole_changeset(struct bvx_call *call)
+{
+	return whole_text(call, CHANGESET, sizeof(CHANGESET) - 1);
+}
+
+static long whole_commandline(struct bvx_call *call)
+{
+	size_t length;
+	const char *words = command_line(call->domain, &length);
+
+	return whole_text(call, words, length);
+}
+#endif
 
 static const struct bvx_op ops[] = {
 	BVX_OP_PLAIN(XENVER_version, 0, version),
@@ -129,6 +193,12 @@ static const struct bvx_op ops[] = {
 	BVX_OP_PLAIN(XENVER_guest_handle, 0, guest_handle),
 	BVX_OP_PLAIN(XENVER_commandline, 0, commandline),
 	BVX_OP_PLAIN(XENVER_build_id, 0, build_id),
+#ifdef XENVER_extraversion2
+	BVX_OP_PLAIN(XENVER_extraversion2, 0, whole_extraversion),
+	BVX_OP_PLAIN(XENVER_capabilities2, 0, whole_capabilities),
+	BVX_OP_PLAIN(XENVER_changeset2, 0, whole_changeset),
+	BVX_OP_PLAIN(XENVER_commandline2, 0, whole_commandline),
+#endif
 };
 
 /* args: subop, argument */

@@ -9,14 +9,21 @@
 
 /* ---- Dom0 alone ---- */
 
-TEST(it_says_that_it_is_xen_4_17)
+/* What the tools of Debian 12 expect, and of Debian 13. */
+#ifdef XENVER_extraversion2
+#define XEN_MINOR 20
+#else
+#define XEN_MINOR 17
+#endif
+
+TEST(it_says_which_xen_it_is)
 {
 	struct xen_feature_info features = { 0 };
 	char caps[1024];
 
 	world_start();
 	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_xen_version, XENVER_version, 0, 0, 0, 0),
-		 4 << 16 | 17);
+		 4 << 16 | XEN_MINOR);
 	CHECK_EQ(call_arg(dom0.v[0], __HYPERVISOR_xen_version, XENVER_get_features, &features,
 			  sizeof(features)),
 		 0);
@@ -31,6 +38,57 @@ TEST(it_says_that_it_is_xen_4_17)
 	CHECK_EQ(fake_hypercall(dom0.v[0], 46, 0, 0, 0, 0, 0), -XEN_ENOSYS);
 	world_stop();
 }
+
+/* What a vCPU is told of the command line. */
+static long command_line_of(struct bvx_vcpu *vcpu, char *text, size_t size)
+{
+	memset(text, 0, size);
+	return call_arg(vcpu, __HYPERVISOR_xen_version, XENVER_commandline, text, size);
+}
+
+TEST(a_guest_is_not_told_the_command_line)
+{
+	char text[sizeof(xen_commandline_t)];
+	struct dom d;
+
+	world_start();
+	domu_make(&d, 1, 64);
+	CHECK_EQ(command_line_of(dom0.v[0], text, sizeof(text)), 0);
+	CHECK_EQ(strcmp(text, bvx_host_command_line()), 0);
+	CHECK_EQ(command_line_of(d.v[0], text, sizeof(text)), 0);
+	CHECK_EQ(strcmp(text, "<denied>"), 0);
+	domu_destroy(&d);
+	world_stop();
+}
+
+#ifdef XENVER_extraversion2
+TEST(texts_of_any_length_are_whole_or_refused)
+{
+	struct {
+		u32 size;
+		char text[60];
+	} arg = { .size = sizeof(arg.text) };
+	long length;
+
+	world_start();
+	length = fake_hypercall(dom0.v[0], __HYPERVISOR_xen_version, XENVER_extraversion2, 0, 0, 0,
+				0);
+	CHECK(length > 0);
+	CHECK_EQ(call_arg(dom0.v[0], __HYPERVISOR_xen_version, XENVER_extraversion2, &arg,
+			  sizeof(arg)),
+		 length);
+	CHECK(strstr(arg.text, "bivisor") != NULL);
+	CHECK_EQ(strlen(arg.text), (size_t)length);
+	arg.size = (u32)length - 1;
+	CHECK_EQ(call_arg(dom0.v[0], __HYPERVISOR_xen_version, XENVER_extraversion2, &arg,
+			  sizeof(arg)),
+		 -XEN_ENOBUFS);
+	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_xen_version, XENVER_commandline2,
+				0x7fffffff000ULL, 0, 0, 0),
+		 -XEN_EFAULT);
+	world_stop();
+}
+#endif
 
 TEST(an_argument_that_is_nowhere_is_refused)
 {
@@ -77,7 +135,7 @@ TEST(a_multicall_carries_several_results)
 	memcpy(at(dom0.domain, LIST), entries, sizeof(entries));
 	CHECK_EQ(fake_hypercall(dom0.v[0], __HYPERVISOR_multicall, LIST, 3, 0, 0, 0), 0);
 	memcpy(entries, at(dom0.domain, LIST), sizeof(entries));
-	CHECK_EQ(entries[0].result, 4 << 16 | 17);
+	CHECK_EQ(entries[0].result, 4 << 16 | XEN_MINOR);
 	CHECK_EQ((long)entries[1].result, -XEN_ENOSYS);
 	CHECK_EQ((long)entries[2].result, -XEN_ENOSYS);
 	world_stop();
@@ -196,6 +254,37 @@ TEST(a_domain_gets_no_more_than_its_maximum)
 	world_stop();
 }
 
+/* A PVH guest with one vCPU, to be made. */
+static struct xen_domctl_createdomain plain_domain(void)
+{
+	return (struct xen_domctl_createdomain){
+		.flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
+		.max_vcpus = 1,
+		.max_evtchn_port = 1023,
+		.max_grant_frames = 32,
+		.max_maptrack_frames = 64,
+		.arch = { .emulation_flags = XEN_X86_EMU_LAPIC },
+	};
+}
+
+TEST(a_domain_with_what_is_not_there_is_refused)
+{
+	struct xen_domctl op = { .u.createdomain = plain_domain() };
+
+	world_start();
+	op.u.createdomain.vmtrace_size = 4096;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_createdomain, 0), -XEN_EINVAL);
+	op.u.createdomain = plain_domain();
+	op.u.createdomain.cpupool_id = 1;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_createdomain, 0), -XEN_EINVAL);
+#ifdef XEN_DOMCTL_ALTP2M_mode_mask
+	op.u.createdomain = plain_domain();
+	op.u.createdomain.altp2m_opts = XEN_DOMCTL_ALTP2M_mixed;
+	CHECK_EQ(domctl(&op, XEN_DOMCTL_createdomain, 0), -XEN_EINVAL);
+#endif
+	world_stop();
+}
+
 TEST(without_memory_a_domain_is_not_made_and_nothing_is_left)
 {
 	struct xen_domctl op = { 0 };
@@ -209,14 +298,7 @@ TEST(without_memory_a_domain_is_not_made_and_nothing_is_left)
 		long result;
 
 		memset(&op, 0, sizeof(op));
-		op.u.createdomain = (struct xen_domctl_createdomain){
-			.flags = XEN_DOMCTL_CDF_hvm | XEN_DOMCTL_CDF_hap,
-			.max_vcpus = 1,
-			.max_evtchn_port = 1023,
-			.max_grant_frames = 32,
-			.max_maptrack_frames = 64,
-			.arch = { .emulation_flags = XEN_X86_EMU_LAPIC },
-		};
+		op.u.createdomain = plain_domain();
 		fake_fail_alloc_after(n);
 		result = domctl(&op, XEN_DOMCTL_createdomain, 0);
 		fake_fail_alloc_after(0);
