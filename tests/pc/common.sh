@@ -5,6 +5,10 @@
 
 pc_top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 pc_cache=$(realpath -m "${BV_CACHE:-$pc_top/.cache}")
+# The Debian of the emulated PC is this machine's: what is built here runs there. 12 where this is
+# neither.
+pc_release=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+[[ $pc_release = trixie ]] || pc_release=bookworm
 # mke2fs, depmod and others live there, and a user's PATH may not have it.
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -55,6 +59,20 @@ pc_key() {
 	for thing in "$@"; do
 		if [[ -f $thing ]]; then grep -av '^[[:space:]]*#' "$thing"; else echo "$thing"; fi
 	done | sha256sum | cut -c1-12
+}
+
+# pc_packages LIST: the packages of a list, by commas. A line that begins with a release in brackets
+# is for that one alone.
+pc_packages() {
+	sed -E -e "s/^\\[$pc_release\\] *//" -e '/^\[/d' -e 's/#.*//' "$1" | xargs | tr ' ' ,
+}
+
+# The package of the kernel 6.12.
+pc_newer_kernel() {
+	case $pc_release in
+	bookworm) echo linux-image-6.12-amd64 ;;
+	*) echo linux-image-amd64 ;;
+	esac
 }
 
 # pc_as_root COMMAND...: for what only makes files that belong to root, in an image.

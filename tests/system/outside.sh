@@ -14,17 +14,6 @@ pc=$top/tests/pc
 module=${MODULE:-bivisor}
 mkdir -p "$logs"
 
-# Ends the test, as skipped, where bv was built for a newer C library than the emulated PC has:
-# that is Debian 12, whatever runs here.
-needs_bv_inside() {
-	local needed
-	needed=$(objdump -T "$top/build/bv/bv" | grep -o 'GLIBC_2\.[0-9]*' | sort -V | tail -n 1)
-	[[ $(printf '%s\n' "$needed" GLIBC_2.36 | sort -V | tail -n 1) != GLIBC_2.36 ]] || return 0
-	echo "skipped  $name: bv needs $needed here, which Debian 12 in the emulated PC has not"
-	echo "0 passed, 0 failed, 1 skipped"
-	exit 0
-}
-
 # emulate [PC OPTION...]: runs its input as a script in an emulated PC with the module loaded
 emulate() {
 	"$pc/pc" --module "$module" --put "$top/tests/system/inside.sh" \

@@ -4,7 +4,8 @@
 # Dom0's init in tests of the Xen way: starts Xen's daemons, runs /dom0/script, powers off. What is
 # said goes to the hypervisor's console. Here, too, is what the scripts share. Under Bochs
 # (vtx-xen) tests/pc/init is the first process, has set up most, and takes the output.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/xen-4.17/bin HOME=/root TERM=vt100 LC_ALL=C
+xen_bin=$(echo /usr/lib/xen-4.*/bin)
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin:$xen_bin HOME=/root TERM=vt100 LC_ALL=C
 cd /dom0 || exit
 mount_here() {
 	mkdir -p "$2"

@@ -41,7 +41,7 @@ check "its power-off ends it, too" is_gone two
 check "a guest is paused and goes on" paused three
 check "and comes up" comes_up three 1
 check "and is gone" is_gone three
-check "a guest with Debian's generic kernel 6.1" other_kernel generic
+check "a guest with Debian's generic kernel" other_kernel generic
 check "a guest with Debian's kernel 6.12" other_kernel 6.12
 check "a guest is destroyed in the middle of its start" destroyed four
 check "all memory is back" all_memory_is_back
