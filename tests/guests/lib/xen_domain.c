@@ -12,6 +12,10 @@ struct domctl {
 			u32 flags, iommu, vcpus, last_port, grant_frames, maptrack_frames;
 			u32 grant_version, trace, pool, emulated, misc;
 		} create;
+		struct {
+			u32 as_before[11];
+			u32 grant_version, altp2m, trace, pool, emulated, misc;
+		} create_4_20;
 		u64 max_kib;
 		u32 vcpus;
 		struct {
@@ -36,10 +40,15 @@ enum domctl_command {
 	DOMCTL_SET_CONTEXT = 34
 };
 
+static bool xen_is_4_17(void)
+{
+	return hypercall(HC_VERSION, 0, 0, 0) == (4 << 16 | 17);
+}
+
 static s64 domctl(u32 command, u16 domid, struct domctl *op)
 {
 	op->command = command;
-	op->version = 0x15;
+	op->version = xen_is_4_17() ? 0x15 : 0x17;
 	op->domid = domid;
 	return (s64)hypercall(HC_DOMCTL, (u64)op, 0, 0);
 }
@@ -54,7 +63,8 @@ u16 domain_new(void)
 	struct domctl op = { 0 };
 
 	op.create.flags = 3; /* HVM, with nested paging */
-	op.create.emulated = 1; /* a local APIC, which makes it PVH */
+	/* a local APIC, which makes it PVH */
+	*(xen_is_4_17() ? &op.create.emulated : &op.create_4_20.emulated) = 1;
 	op.create.vcpus = 1;
 	op.create.last_port = 1023;
 	op.create.grant_frames = 64;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * For guests that are Xen's Dom0: they make other domains (PVH, one vCPU), fill and end them.
- * Numbers and layouts are those of Xen 4.17's public headers. What fails ends the guest.
+ * Numbers and layouts are those of Xen 4.17's public headers, or 4.20's. What fails ends the guest.
  */
 #ifndef GUEST_XEN_DOMAIN_H
 #define GUEST_XEN_DOMAIN_H
