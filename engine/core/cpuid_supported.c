@@ -3,6 +3,7 @@
 #include "bv/cpuid.h"
 #include "bv/host.h"
 #include "bv/vm.h"
+#include "core/vendor.h"
 #include "x86/cpuid.h"
 #include "x86/native.h"
 
@@ -16,7 +17,9 @@ unsigned int bv_cpuid_supported(struct bv_cpuid_leaf *leaves, unsigned int max)
 {
 	const struct bv_cpuid_host host = { .read = read_native,
 					    .xcr0 = bv_host_xcr0_supported(),
-					    .nested = bv_engine_nests() };
+					    .nested = bv_engine_nests(),
+					    .slow_strings = bv_vendor->slow_strings &&
+							    bv_vendor->slow_strings() };
 
 	return bv_cpuid_filter(&host, leaves, max);
 }

@@ -117,6 +117,12 @@ struct bv_vendor {
 	 */
 	const u64 *(*log_take)(struct bv_vcpu *vcpu, u32 *count);
 
+	/*
+	 * Whether this CPU's fast string operations are turned off, whatever its CPUID says of
+	 * them; NULL: they cannot be.
+	 */
+	bool (*slow_strings)(void);
+
 	/* Interrupts held off for one instruction, after STI or MOV SS. */
 	u8 (*shadow_get)(struct bv_vcpu *vcpu); /* 0 none, 1 MOV SS, 2 STI, where told apart */
 	void (*shadow_set)(struct bv_vcpu *vcpu, u8 shadow);

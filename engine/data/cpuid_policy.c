@@ -68,6 +68,7 @@ const unsigned int bv_cpuid_row_count = BV_ARRAY_SIZE(bv_cpuid_rows);
 #define EDX 3
 #define HOST BV_CPUID_HOST
 #define ALWAYS BV_CPUID_ALWAYS
+#define STRINGS BV_CPUID_STRINGS
 #define NESTED BV_CPUID_NESTED
 #define NESTED_HOST BV_CPUID_NESTED_HOST
 
@@ -131,7 +132,7 @@ const struct bv_cpuid_feature bv_cpuid_features[] = {
 	{ 0x7, 0, EBX, 6, HOST, 0, "fdp-excptn-only" },
 	{ 0x7, 0, EBX, 7, HOST, 0, "smep" },
 	{ 0x7, 0, EBX, 8, HOST, 0, "bmi2" },
-	{ 0x7, 0, EBX, 9, HOST, 0, "erms" },
+	{ 0x7, 0, EBX, 9, STRINGS, 0, "erms" },
 	{ 0x7, 0, EBX, 10, HOST, 0, "invpcid" },
 	{ 0x7, 0, EBX, 13, HOST, 0, "zero-fcs-fds" },
 	{ 0x7, 0, EBX, 16, HOST, AVX512, "avx512f" },
@@ -167,7 +168,7 @@ const struct bv_cpuid_feature bv_cpuid_features[] = {
 
 	{ 0x7, 0, EDX, 2, HOST, AVX512, "avx5124vnniw" },
 	{ 0x7, 0, EDX, 3, HOST, AVX512, "avx5124fmaps" },
-	{ 0x7, 0, EDX, 4, HOST, 0, "fsrm" },
+	{ 0x7, 0, EDX, 4, STRINGS, 0, "fsrm" },
 	{ 0x7, 0, EDX, 8, HOST, AVX512, "avx512vp2intersect" },
 	{ 0x7, 0, EDX, 14, HOST, 0, "serialize" },
 	{ 0x7, 0, EDX, 23, HOST, AVX512, "avx512fp16" },

@@ -31,6 +31,7 @@ extern const unsigned int bv_cpuid_row_count;
 enum bv_cpuid_source {
 	BV_CPUID_HOST, /* offered where the host has it */
 	BV_CPUID_ALWAYS, /* the engine does it, whatever the host has */
+	BV_CPUID_STRINGS, /* where the host has it, and its fast strings are not turned off */
 	BV_CPUID_NESTED, /* the engine does it, for guests that may run guests */
 	BV_CPUID_NESTED_HOST, /* to those, where the host has it */
 };

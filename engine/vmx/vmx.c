@@ -68,6 +68,11 @@ static bool vmx_logs_pages(void)
 	return vmx.has_pml;
 }
 
+static bool vmx_slow_strings(void)
+{
+	return !(native_rdmsr(MSR_MISC_ENABLE) & VMX_FAST_STRINGS);
+}
+
 static void vmx_features_find(void)
 {
 	u32 id[4];
@@ -345,6 +350,7 @@ const struct bv_vendor bv_vmx_vendor = {
 	.turn_timer = vmx_turn_timer,
 	.logs_pages = vmx_logs_pages,
 	.log_take = vmx_log_take,
+	.slow_strings = vmx_slow_strings,
 	.shadow_get = vmx_shadow_get,
 	.shadow_set = vmx_shadow_set,
 	.tlb_flush = vmx_tlb_flush,

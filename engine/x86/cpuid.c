@@ -43,6 +43,8 @@ static bool feature_offered(const struct filter *filter, const struct bv_cpuid_f
 		return false;
 	if (feature->source >= BV_CPUID_NESTED && !filter->host->nested)
 		return false;
+	if (feature->source == BV_CPUID_STRINGS && filter->host->slow_strings)
+		return false;
 	return feature->source == BV_CPUID_ALWAYS || feature->source == BV_CPUID_NESTED ||
 	       host[feature->reg] & (1u << feature->bit);
 }

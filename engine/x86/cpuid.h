@@ -10,6 +10,7 @@ struct bv_cpuid_host {
 	void (*read)(const struct bv_cpuid_host *host, u32 leaf, u32 subleaf, u32 out[4]);
 	u64 xcr0; /* XSAVE components that can be held for a guest */
 	bool nested; /* guests may run guests */
+	bool slow_strings; /* its fast string operations are turned off */
 };
 
 /* Fills leaves[max], sorted; returns how many there are, which may be more than max. */

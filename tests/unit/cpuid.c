@@ -136,6 +136,18 @@ TEST(guests_of_guests_are_offered_where_they_are_wanted)
 	CHECK_EQ(ASK(0x8000000a, 0, EDX), 1u << 0 | 1u << 3 | 1u << 6);
 }
 
+TEST(fast_strings_that_are_turned_off_are_not_offered)
+{
+	struct invented cpu = INVENT(amd_leaves, 0x207);
+	unsigned int count = offer(&cpu);
+
+	CHECK_EQ(ASK(7, 0, EBX) & 1u << 9, 1u << 9);
+	cpu.host.slow_strings = true;
+	count = offer(&cpu);
+	CHECK_EQ(ASK(7, 0, EBX) & 1u << 9, 0);
+	CHECK_EQ(ASK(7, 0, EDX) & 1u << 4, 0);
+}
+
 TEST(what_the_engine_does_not_do_is_not_offered)
 {
 	const struct invented cpu = INVENT(amd_leaves, 0x207);
