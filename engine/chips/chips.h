@@ -252,7 +252,7 @@ void bv_lapic_map_update(struct bv_chips *chips);
  * waiting in each of them, -1 where nobody listens.
  */
 int bv_lapic_deliver(struct bv_chips *chips, const struct apic_message *message);
-/* Which local APICs a message is for, by its destination alone: bits by vCPU index. */
+/* Which local APICs a message is for (NULL: all), by its destination alone: bits by vCPU index. */
 u64 bv_lapic_targets(struct bv_chips *chips, const struct apic_message *message);
 /* Performs the ICR. Owning vCPU. */
 void bv_lapic_send(struct bv_lapic *lapic, u64 icr);

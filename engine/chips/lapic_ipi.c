@@ -257,10 +257,10 @@ static u64 map_targets(struct bv_chips *chips, const struct apic_message *messag
 }
 
 /*
- * What the map says, of this message or (NULL) of everybody; read again where it is just being
- * written. An INIT makes its target write it, while the sender goes on to the SIPI.
+ * What the map says; read again where it is just being written. An INIT makes its target write it,
+ * while the sender goes on to the SIPI.
  */
-static u64 map_read(struct bv_chips *chips, const struct apic_message *message)
+u64 bv_lapic_targets(struct bv_chips *chips, const struct apic_message *message)
 {
 	const struct apic_map *map = &chips->map;
 
@@ -274,11 +274,6 @@ static u64 map_read(struct bv_chips *chips, const struct apic_message *message)
 			return targets;
 		__builtin_ia32_pause();
 	}
-}
-
-u64 bv_lapic_targets(struct bv_chips *chips, const struct apic_message *message)
-{
-	return map_read(chips, message);
 }
 
 /* ---- delivering ---- */
@@ -345,9 +340,9 @@ static u64 icr_targets(struct bv_lapic *lapic, u32 low, const struct apic_messag
 	case TO_SELF:
 		return self;
 	case TO_ALL:
-		return map_read(lapic->chips, NULL);
+		return bv_lapic_targets(lapic->chips, NULL);
 	case TO_OTHERS:
-		return map_read(lapic->chips, NULL) & ~self;
+		return bv_lapic_targets(lapic->chips, NULL) & ~self;
 	default:
 		return bv_lapic_targets(lapic->chips, message);
 	}
